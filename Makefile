@@ -1,0 +1,50 @@
+# Everything lives in .venv; nothing is assumed but python3.11+ and make. `make help` lists the commands.
+PYTHON ?= python3
+BIN := .venv/bin
+UV := .venv/tools/bin/uv
+UV_VERSION := 0.13.8
+export UV_PROJECT_ENVIRONMENT := .venv
+export PYTHONPATH := .
+
+.PHONY: help install run test check bench openapi clean
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
+
+$(UV):
+	@$(PYTHON) scripts/bootstrap.py $(UV_VERSION)
+
+.venv/runtime.stamp: $(UV) pyproject.toml uv.lock
+	@$(UV) sync --quiet --locked --inexact --no-dev --python $(PYTHON)
+	@touch $@
+
+.venv/dev.stamp: $(UV) pyproject.toml uv.lock
+	@$(UV) sync --quiet --locked --inexact --python $(PYTHON)
+	@touch $@ .venv/runtime.stamp
+
+install: .venv/runtime.stamp ## what the server needs
+
+run: .venv/runtime.stamp ## a working chat on 127.0.0.1:8000, no services, no key
+	@$(BIN)/baton serve
+
+test: .venv/dev.stamp ## installs everything and passes the tests
+	@scripts/services.sh test
+	@$(BIN)/pytest -n 2 --dist worksteal
+
+check: .venv/dev.stamp ## ruff, pyright, import-linter, deptry, style tests
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/pyright
+	@$(BIN)/lint-imports --no-logo || $(BIN)/lint-imports
+	@$(BIN)/deptry app
+	@$(BIN)/pytest tests/style -q
+
+bench: .venv/dev.stamp ## the table of ratios against floors; exits non-zero on a missed target
+	@$(BIN)/python -m tests.bench
+
+openapi: .venv/dev.stamp ## writes openapi.json anew
+	@$(BIN)/python -m app openapi > openapi.json
+
+clean: ## removes the environment
+	rm -rf .venv

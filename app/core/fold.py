@@ -1,0 +1,223 @@
+"""The fold: how a log adds up to a state. Pure, total, and the same on every replica.
+
+`fold(fold(s, a), b) == fold(s, a + b)`: so a checkpoint and the tail after it give what the whole log gives. It never
+refuses a record: what does not fit (a result for a call nobody made) changes nothing.
+"""
+
+from collections.abc import Iterable
+from functools import singledispatchmethod
+
+from msgspec.structs import replace
+
+from app.core.ids import ItemId
+from app.core.messages import Message, ToolCallPart, ToolResultPart
+from app.core.records import (
+    AnyRecord,
+    ApprovalRequested,
+    ApprovalResolved,
+    ContextCompacted,
+    Entry,
+    InputSteered,
+    InputWithdrawn,
+    MessageAppended,
+    Record,
+    RunCancelRequested,
+    RunFinished,
+    RunQueued,
+    RunResumed,
+    RunStarted,
+    RunSuspended,
+    SessionCreated,
+    StatePatched,
+    ToolFinished,
+    ToolStarted,
+    WorkspaceCommitted,
+    WorkspaceRolledBack,
+)
+from app.core.state import ActiveRun, AgentState, OpenCall, QueuedInput, SteeredInput
+
+NOT_RUN = "This call was not run: the run ended before it."
+UNKNOWN = "The outcome of this call is unknown: the run ended while it was under way."
+
+
+def fold(state: AgentState, entries: Iterable[Entry]) -> AgentState:
+    """Gives the state after those entries. Entries at or before `state.seq` are skipped."""
+    draft = _Draft(state)
+    for entry in entries:
+        if entry.seq > draft.state.seq:
+            draft.seq = entry.seq
+            draft.apply(entry.record)
+            draft.state = replace(draft.state, seq=entry.seq)
+    return draft.freeze()
+
+
+def peek(state: AgentState, records: Iterable[AnyRecord]) -> AgentState:
+    """Gives the state as it would be if those records came next."""
+    return fold(state, (Entry(state.seq + i, record, b"") for i, record in enumerate(records, 1)))
+
+
+class _Draft:
+    """A state under construction: the messages are one list, so that folding n records costs n, not n squared."""
+
+    def __init__(self, state: AgentState) -> None:
+        self.state = state
+        self.messages = list(state.messages)
+        self.seq = state.seq
+
+    def freeze(self) -> AgentState:
+        return replace(self.state, messages=tuple(self.messages))
+
+    def put(self, **fields: object) -> None:
+        self.state = replace(self.state, **fields)
+
+    def put_run(self, **fields: object) -> None:
+        if self.state.run is not None:
+            self.put(run=replace(self.state.run, **fields))
+
+    def owns(self, run_id: str) -> ActiveRun | None:
+        run = self.state.run
+        return run if run is not None and run.run_id == run_id else None
+
+    def join_steered(self, seen: int) -> None:
+        """Moves the inputs up to `seen` into the conversation."""
+        joined = [item for item in self.state.steered if item.seq <= seen]
+        self.messages.extend(Message(role="user", parts=item.parts) for item in joined)
+        self.put(steered=tuple(item for item in self.state.steered if item.seq > seen))
+
+    def change_call(self, item: ItemId, **fields: object) -> None:
+        run = self.state.run
+        if run is not None:
+            self.put_run(calls=tuple(replace(c, **fields) if c.item == item else c for c in run.calls))
+
+    def close_batch(self) -> None:
+        """Moves the results into the conversation, once every call has one."""
+        run = self.state.run
+        results = [call.result for call in run.calls if call.result is not None] if run is not None else []
+        if run is not None and run.calls and len(results) == len(run.calls):
+            self.messages.append(Message(role="tool", parts=tuple(results)))
+            self.put_run(calls=(), step=run.step + 1)
+
+    @singledispatchmethod
+    def apply(self, record: Record) -> None:
+        """Changes nothing for a record that is only history."""
+
+    @apply.register
+    def _(self, record: SessionCreated) -> None:
+        self.put(title=record.title, metadata=record.metadata)
+
+    @apply.register
+    def _(self, record: RunQueued) -> None:
+        queued = QueuedInput(run_id=record.run_id, parts=record.input)
+        self.put(queued=(*self.state.queued, queued))
+
+    @apply.register
+    def _(self, record: RunStarted) -> None:
+        for queued in self.state.queued:
+            if queued.run_id == record.run_id:
+                self.messages.append(Message(role="user", parts=queued.parts))
+        run = ActiveRun(run_id=record.run_id, agent_digest=record.agent_digest, started_at=record.at)
+        self.put(run=run, queued=self.without_queued(record.run_id))
+
+    def without_queued(self, run_id: str) -> tuple[QueuedInput, ...]:
+        return tuple(item for item in self.state.queued if item.run_id != run_id)
+
+    @apply.register
+    def _(self, record: MessageAppended) -> None:
+        run = self.owns(record.run_id)
+        if run is None:
+            return
+        self.join_steered(record.seen)
+        calls = () if record.message.incomplete else tuple(_open(call) for call in record.message.calls())
+        self.messages.append(record.message)
+        self.put_run(calls=calls, step=run.step + 1, usage=run.usage + record.usage)
+
+    @apply.register
+    def _(self, record: ToolStarted) -> None:
+        if self.owns(record.run_id):
+            self.change_call(record.item, status="started", effect=record.effect)
+
+    @apply.register
+    def _(self, record: ToolFinished) -> None:
+        if self.owns(record.run_id):
+            self.change_call(record.item, status="done", result=record.result)
+            self.close_batch()
+
+    @apply.register
+    def _(self, record: InputSteered) -> None:
+        if self.owns(record.run_id):
+            steered = SteeredInput(seq=self.seq, parts=record.input)
+            self.put(steered=(*self.state.steered, steered))
+
+    @apply.register
+    def _(self, record: InputWithdrawn) -> None:
+        self.put(queued=self.without_queued(record.run_id))
+
+    @apply.register
+    def _(self, record: RunCancelRequested) -> None:
+        if self.owns(record.run_id):
+            self.put_run(cancelling=True)
+
+    @apply.register
+    def _(self, record: ApprovalRequested) -> None:
+        self.put(approvals=(*self.state.approvals, record.item))
+
+    @apply.register
+    def _(self, record: ApprovalResolved) -> None:
+        self.put(approvals=tuple(item for item in self.state.approvals if item != record.item))
+
+    @apply.register
+    def _(self, record: RunSuspended) -> None:
+        if self.owns(record.run_id):
+            self.put_run(suspended=record.reason)
+
+    @apply.register
+    def _(self, record: RunResumed) -> None:
+        run = self.owns(record.run_id)
+        if run is None:
+            return
+        broke = record.reason == "model_stream"
+        calls = run.calls if broke else tuple(_doubt(call) for call in run.calls)
+        self.put_run(attempt=record.attempt, suspended=None, calls=calls, breaks=run.breaks + broke)
+
+    @apply.register
+    def _(self, record: RunFinished) -> None:
+        run = self.owns(record.run_id)
+        if run is None:
+            return
+        for call in run.calls:
+            self.change_call(call.item, result=call.result or _unanswered(call))
+        self.close_batch()
+        self.join_steered(self.seq)
+        self.put(run=None, approvals=(), usage=self.state.usage + record.usage)
+
+    @apply.register
+    def _(self, record: ContextCompacted) -> None:
+        del self.messages[: max(0, len(self.messages) - record.keep)]
+        self.put(summary=record.summary if record.summary is not None else self.state.summary)
+
+    @apply.register
+    def _(self, record: StatePatched) -> None:
+        fields = ("title", "metadata", "todos", "plan_mode", "rules", "tools")
+        patch = {name: getattr(record, name) for name in fields}
+        self.put(**{name: value for name, value in patch.items() if value is not None})
+
+    @apply.register
+    def _(self, record: WorkspaceCommitted) -> None:
+        self.put(generation=record.generation)
+
+    @apply.register
+    def _(self, record: WorkspaceRolledBack) -> None:
+        self.put(generation=record.generation)
+
+
+def _open(call: ToolCallPart) -> OpenCall:
+    return OpenCall(item=call.item, call_id=call.call_id, name=call.name, arguments=call.arguments, blob=call.blob)
+
+
+def _doubt(call: OpenCall) -> OpenCall:
+    return replace(call, status="in_doubt") if call.status == "started" else call
+
+
+def _unanswered(call: OpenCall) -> ToolResultPart:
+    text = NOT_RUN if call.status == "wanted" else UNKNOWN
+    return ToolResultPart(item=call.item, call_id=call.call_id, name=call.name, text=text, is_error=True)
