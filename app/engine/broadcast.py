@@ -1,0 +1,292 @@
+"""The stream: a follower sees every record once, in order, and every open item's text whole, wherever it reconnects.
+
+A follower joins in this order, so that nothing falls between: **subscribe** (hold the session's channel), **replay**
+(records after its cursor, from the ring if it reaches back far enough, else from the store), **ask** the owner for the
+open items' text, then **follow** the ring, dropping what it has seen. What it is sent obeys:
+
+* an id is `birth.seq` for a record and `birth.seq:epoch.d` for a delta; `seq` never falls, `d` never within an epoch;
+* a snapshot replaces what the client has of an item; a record that closes the item replaces both;
+* another birth, a cursor beyond the log, or deltas of an epoch that is gone: a `reset` event, never silence;
+* a follower that falls behind the ring is cut off: it reconnects with its last id.
+
+The ring itself is `channel.py`, the bytes are `frames.py`.
+"""
+
+import asyncio
+import itertools
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import asynccontextmanager
+
+from app.core.clock import Clock
+from app.core.errors import SessionNotFound, StoreUnavailable
+from app.core.ids import Birth, RunId
+from app.core.keys import SessionKey
+from app.engine.channel import ASK_SECONDS, PAGE, Channel
+from app.engine.frames import (
+    KEEP_ALIVE,
+    PREAMBLE,
+    Closing,
+    Cursor,
+    Frame,
+    record_frame,
+    reset_frame,
+    restamped,
+    snapshot_frame,
+)
+from app.stores.base import Heads, Sessions
+from app.stores.bus import Announced, Bus, Gone, OpenItems
+
+TICK_SECONDS = 2.0
+KEEP_ALIVE_TICKS = 7
+"""A comment every 14 s keeps proxies from closing a silent stream."""
+PRIMED_SECONDS = 5.0
+"""How long a channel waits for the follower that it was opened for."""
+
+
+class Broadcast:
+    """This replica's channels: one upstream subscription per followed session, whatever the number of followers."""
+
+    def __init__(self, sessions: Sessions, heads: Heads, bus: Bus, clock: Clock) -> None:
+        self.sessions = sessions
+        self.bus = bus
+        self.clock = clock
+        self.closing = False
+        self._heads = heads
+        self._channels: dict[SessionKey, _Held] = {}
+        self._group = asyncio.TaskGroup()
+
+    @asynccontextmanager
+    async def broadcasting(self) -> AsyncGenerator[None, None]:
+        """Channels work while the body runs; then every follower's stream ends."""
+        async with self._group:
+            ticking = self._group.create_task(self._tick_forever())
+            try:
+                yield
+            finally:
+                self.close()
+                ticking.cancel()
+
+    def close(self) -> None:
+        """Every stream ends after what it has; clients reconnect elsewhere."""
+        self.closing = True
+        for held in self._channels.values():
+            held.channel.pulse()
+
+    @asynccontextmanager
+    async def following(self, key: SessionKey) -> AsyncGenerator[Channel, None]:
+        """Gives the session's channel, subscribed, for as long as the body runs."""
+        held = await self._hold(key)
+        try:
+            yield held.channel
+        finally:
+            self._let_go(key, held)
+
+    async def prime(self, key: SessionKey, birth: Birth, seq: int, epoch: int) -> None:
+        """The channel is open before the run's first delta, so that its first follower needs no replay."""
+        held = await self._hold(key)
+        held.channel.begin(birth, seq, epoch)
+        asyncio.get_running_loop().call_later(PRIMED_SECONDS, self._let_go, key, held)
+
+    def followed(self) -> int:
+        """Gives the number of open channels."""
+        return len(self._channels)
+
+    async def _hold(self, key: SessionKey) -> "_Held":
+        held = self._channels.get(key)
+        if held is None:
+            held = self._channels[key] = _Held(Channel(key, self.sessions, self.bus, self._spawn))
+            held.followers = 1
+            held.stop = await self.bus.subscribe(key, held.channel.deliver)
+        else:
+            held.followers += 1
+        return held
+
+    def _let_go(self, key: SessionKey, held: "_Held") -> None:
+        held.followers -= 1
+        if not held.followers:
+            if held.stop is not None:
+                held.stop()
+            if self._channels.get(key) is held:
+                del self._channels[key]
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> object:
+        return self._group.create_task(work)
+
+    async def _tick_forever(self) -> None:
+        """Makes up for lost announcements: one bulk read of the heads that are followed here."""
+        for tick in itertools.count(1):
+            await self.clock.sleep(TICK_SECONDS)
+            channels = [held.channel for held in self._channels.values() if held.channel.has_begun]
+            await self._check(channels)
+            if tick % KEEP_ALIVE_TICKS == 0:
+                for channel in channels:
+                    channel.beat()
+
+    async def _check(self, channels: list[Channel]) -> None:
+        try:
+            heads = await self._heads.peek([channel.key for channel in channels]) if channels else {}
+        except StoreUnavailable:
+            return
+        for channel in channels:
+            head = heads.get(channel.key)
+            if head is not None:
+                channel.deliver(Announced(head.birth, head.seq))
+            elif channel.birth is not None:
+                channel.deliver(Gone(channel.birth))
+
+
+class _Held:
+    """A channel and how many hold it."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.followers = 0
+        self.stop: Callable[[], None] | None = None
+
+
+class Stream:
+    """One follower of a session, or of one run of it."""
+
+    def __init__(
+        self,
+        broadcast: Broadcast,
+        key: SessionKey,
+        cursor: Cursor,
+        *,
+        run_id: RunId | None = None,
+        first: int = 0,
+        final: int | None = None,
+        until_suspended: bool = False,
+    ) -> None:
+        self.key = key
+        self.run_id = run_id
+        self._broadcast = broadcast
+        self._cursor = cursor
+        self._first = first
+        """The seq before the run's first record."""
+        self._final = final
+        """The seq of the run's last record, once it has one."""
+        self._until_suspended = until_suspended
+        self._over = False
+        self._last = 0
+        self._epoch = 0
+        self._d = 0
+        self._closings: list[tuple[int, Closing]] = []
+
+    async def frames(self) -> AsyncGenerator[bytes, None]:
+        """Yields whole frames, together when several are there. Ends with the run, or when the client is too slow."""
+        async with self._broadcast.following(self.key) as channel:
+            position = channel.position_after(self._cursor)
+            if position is None:
+                position = channel.end
+                async for replayed in self._replay(channel):
+                    yield replayed
+            else:
+                yield PREAMBLE
+                self._last, self._epoch, self._d = self._cursor.seq, self._cursor.epoch, self._cursor.d
+            async for followed in self._follow(channel, position):
+                yield followed
+
+    async def _follow(self, channel: Channel, position: int) -> AsyncGenerator[bytes, None]:
+        beats = channel.beats
+        while not self._over and position >= channel.first:
+            frames = channel.since(position)
+            position += len(frames)
+            data = b"".join([self._pass(channel, frame) for frame in frames])
+            if data:
+                yield data
+            elif channel.gone or self._broadcast.closing:
+                return
+            elif channel.beats != beats:
+                beats = channel.beats
+                yield KEEP_ALIVE
+            if position == channel.end and not self._over:
+                await channel.changed.wait()
+
+    async def _replay(self, channel: Channel) -> AsyncGenerator[bytes, None]:
+        """Yields what the store has after the cursor, then the open items as their owner has them."""
+        key, sessions = self.key, self._broadcast.sessions
+        log = await sessions.read(key, self._cursor.seq, PAGE)
+        birth, reset = log.head.birth, self._misses(log.head.birth, log.head.seq)
+        after = self._first if reset else max(self._cursor.seq, self._first)
+        yield PREAMBLE + (reset_frame(birth, after, reset) if reset else b"")
+        self._last = after
+        self._over = self._final is not None and after >= self._final
+        async for data in self._read_to(birth, log.head.seq):
+            yield data
+        opened = None if self._over else await self._broadcast.bus.ask(key, ASK_SECONDS)
+        if opened is not None and opened.birth == birth:
+            async for data in self._read_to(birth, opened.seq):
+                yield data
+            yield self._show(birth, opened)
+        if self._is_epoch_gone():
+            yield reset_frame(birth, self._last, "epoch")
+        channel.begin(birth, self._last)
+        async for data in self._read_to(birth, channel.floor):
+            yield data
+
+    async def _read_to(self, birth: Birth, seq: int) -> AsyncGenerator[bytes, None]:
+        """Yields the records up to `seq`, page by page."""
+        while self._last < seq and not self._over:
+            log = await self._broadcast.sessions.read(self.key, self._last, PAGE)
+            if log.head.birth != birth or not log.entries:
+                raise SessionNotFound("the session was deleted while it was read")
+            frames = [record_frame(birth, entry) for entry in log.entries]
+            yield b"".join([self._pass_record(frame) for frame in frames])
+            self._last = max(self._last, log.entries[-1].seq)
+
+    def _misses(self, birth: Birth, seq: int) -> str:
+        """Says why the cursor does not point into this log, or nothing if it does."""
+        if self._cursor.birth is not None and self._cursor.birth != birth:
+            return "birth"
+        return "beyond" if self._cursor.seq > seq else ""
+
+    def _is_epoch_gone(self) -> bool:
+        """Says whether the client has text of an epoch that nobody will go on with, and no record has told it so."""
+        cursor = self._cursor
+        voided = any(not closing.exact and closing.prefix.count(":") == 1 for _, closing in self._closings)
+        return bool(cursor.d) and cursor.epoch != self._epoch and not voided and not self._over
+
+    def _show(self, birth: Birth, opened: OpenItems) -> bytes:
+        """Gives the snapshots of items that no record has closed since, and remembers which deltas they hold."""
+        self._epoch, self._d = opened.epoch, opened.d
+        closings = [closing for seq, closing in self._closings if seq > opened.seq]
+        shown = [
+            snapshot_frame(opened, text, self._last)
+            for text in opened.items
+            if self._concerns(text.run_id) and not any(closing.closes(text.item) for closing in closings)
+        ]
+        return b"".join(shown)
+
+    def _pass(self, channel: Channel, frame: Frame) -> bytes:
+        """Gives the frame's bytes if the follower has not seen them, else nothing."""
+        if self._over or frame.is_extra:
+            return frame.data if frame.is_extra else b""
+        return self._pass_delta(channel, frame) if frame.d else self._pass_record(frame)
+
+    def _pass_record(self, frame: Frame) -> bytes:
+        if frame.seq <= self._last or frame.seq <= self._first:
+            return b""
+        self._last = frame.seq
+        if frame.closing is not None:
+            self._closings = [(frame.seq, frame.closing), *self._closings[:63]]
+        if not self._concerns(frame.run_id):
+            return b""
+        self._over = self.run_id is not None and (frame.ends or (frame.suspends and self._until_suspended))
+        return frame.data
+
+    def _pass_delta(self, channel: Channel, frame: Frame) -> bytes:
+        if frame.epoch < self._epoch or (frame.epoch == self._epoch and frame.d <= self._d):
+            return b""
+        item = frame.item
+        if item is None or any(seq > frame.seq and closing.closes(item) for seq, closing in self._closings):
+            return b""
+        self._epoch, self._d = frame.epoch, frame.d
+        if not self._concerns(frame.run_id):
+            return b""
+        if frame.seq < self._last and channel.birth is not None:
+            return restamped(frame, channel.birth, self._last)
+        return frame.data
+
+    def _concerns(self, run_id: RunId | None) -> bool:
+        return self.run_id is None or run_id == self.run_id

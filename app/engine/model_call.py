@@ -1,0 +1,127 @@
+"""One model call: the conversation in, a message out, shown while it is written."""
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from app.core.clock import Clock
+from app.core.errors import ModelError
+from app.core.ids import ItemId, call_id, item_id
+from app.core.messages import Message, Part, StopReason, TextPart, ThinkingPart, ToolCallPart, Usage
+from app.core.state import ActiveRun
+from app.engine.shown import Shown
+from app.llm.base import CallDelta, Finished, Model, ModelEvent, ModelRequest, TextDelta, ThinkingDelta
+
+MAX_CALLS = 64
+"""Calls in one message."""
+
+
+class _Text:
+    def __init__(self, kind: type[TextPart] | type[ThinkingPart]) -> None:
+        self.kind = kind
+        self.pieces: list[str] = []
+
+
+class _Call:
+    def __init__(self, item: ItemId, name: str) -> None:
+        self.item, self.name = item, name
+        self.pieces: list[str] = []
+
+
+class ModelCall:
+    """Collects a message from a model's events. After an error or a cancel, `partial` is what was shown."""
+
+    def __init__(self, run: ActiveRun, shown: Shown, clock: Clock) -> None:
+        self.item = item_id(run.run_id, run.step, 0)
+        self.finished: Finished | None = None
+        self._run = run
+        self._shown = shown
+        self._clock = clock
+        self._parts: list[_Text | _Call] = []
+        self._calls: list[_Call] = []
+
+    async def run(self, model: Model, request: ModelRequest) -> Message:
+        """Gives the whole answer. Raises ModelError; what came before it stays in `partial`."""
+        stream = model.stream(request)
+        try:
+            async for batch in stream:
+                self._take(batch)
+                await self._show()
+        finally:
+            self._shown.flush()
+            await stream.aclose()
+        if self.finished is None:
+            raise ModelError("the model's stream ended before its answer did", retryable=True)
+        return self.message()
+
+    @property
+    def has_begun(self) -> bool:
+        """Says whether anything was shown."""
+        return bool(self._parts)
+
+    @property
+    def usage(self) -> Usage:
+        """Gives what the provider counted, and what we count: this call, and the calls it asks for."""
+        counted = self.finished.usage if self.finished else Usage()
+        return replace(counted, model_calls=1, tool_calls=len(self._calls))
+
+    @property
+    def stop(self) -> StopReason:
+        """Gives why the model stopped."""
+        return self.finished.stop if self.finished else StopReason("other", "cut off")
+
+    def message(self) -> Message:
+        """Gives the answer so far as a message, calls included."""
+        return Message(role="assistant", parts=tuple(_part(part) for part in self._parts))
+
+    def partial(self) -> Message | None:
+        """Gives what was shown of an answer that was cut off, or None if that is nothing. Calls are dropped."""
+        parts = tuple(_part(part) for part in self._parts if isinstance(part, _Text))
+        return Message(role="assistant", parts=parts, incomplete=True) if parts else None
+
+    async def _show(self) -> None:
+        """Sends what came; while it waits to do so, the provider's next pieces gather and become one read."""
+        delay = self._shown.delay
+        if delay:
+            await self._clock.sleep(delay)
+        self._shown.flush()
+
+    def _take(self, batch: Sequence[ModelEvent]) -> None:
+        for event in batch:
+            match event:
+                case TextDelta(text=text):
+                    self._add_text(TextPart, text)
+                case ThinkingDelta(text=text):
+                    self._add_text(ThinkingPart, text)
+                case CallDelta():
+                    self._add_call(event)
+                case Finished():
+                    self.finished = event
+
+    def _add_text(self, kind: type[TextPart] | type[ThinkingPart], text: str) -> None:
+        last = self._parts[-1] if self._parts else None
+        if not isinstance(last, _Text) or last.kind is not kind:
+            last = _Text(kind)
+            self._parts.append(last)
+        last.pieces.append(text)
+        self._shown.add(self._run.run_id, self.item, "text" if kind is TextPart else "thinking", text)
+
+    def _add_call(self, delta: CallDelta) -> None:
+        while len(self._calls) <= delta.index:
+            if len(self._calls) == MAX_CALLS:
+                raise ModelError(f"the model made more than {MAX_CALLS} calls at once")
+            call = _Call(item_id(self._run.run_id, self._run.step, len(self._calls) + 1), delta.name)
+            self._calls.append(call)
+            self._parts.append(call)
+        call = self._calls[delta.index]
+        call.pieces.append(delta.arguments)
+        if delta.arguments:
+            self._shown.add(self._run.run_id, call.item, "args", delta.arguments)
+
+
+def _part(part: _Text | _Call) -> Part:
+    if isinstance(part, _Text):
+        return part.kind(text="".join(part.pieces))
+    return ToolCallPart(
+        item=part.item, call_id=call_id(part.item), name=part.name, arguments="".join(part.pieces) or "{}"
+    )
