@@ -1,12 +1,14 @@
 # Everything lives in .venv; nothing is assumed but python3.11+ and make. `make help` lists the commands.
 PYTHON ?= python3
-BIN := .venv/bin
-UV := .venv/tools/bin/uv
 UV_VERSION := 0.13.8
+BIN := .venv/bin
+UV := .venv/tools/uv-$(UV_VERSION)/bin/uv
+SYNC := $(UV) sync --quiet --locked --inexact --python $(BIN)/python
 export UV_PROJECT_ENVIRONMENT := .venv
+export UV_PYTHON_DOWNLOADS := never
 export PYTHONPATH := .
 
-.PHONY: help install run test check bench openapi clean
+.PHONY: help install develop run test check bench openapi clean
 .DEFAULT_GOAL := help
 
 help:
@@ -16,14 +18,16 @@ $(UV):
 	@$(PYTHON) scripts/bootstrap.py $(UV_VERSION)
 
 .venv/runtime.stamp: $(UV) pyproject.toml uv.lock
-	@$(UV) sync --quiet --locked --inexact --no-dev --python $(PYTHON)
+	@$(SYNC) --no-dev
 	@touch $@
 
 .venv/dev.stamp: $(UV) pyproject.toml uv.lock
-	@$(UV) sync --quiet --locked --inexact --python $(PYTHON)
-	@touch $@ .venv/runtime.stamp
+	@$(SYNC)
+	@touch .venv/runtime.stamp $@
 
 install: .venv/runtime.stamp ## what the server needs
+
+develop: .venv/dev.stamp ## what the tests and checks need, too
 
 run: .venv/runtime.stamp ## a working chat on 127.0.0.1:8000, no services, no key
 	@$(BIN)/baton serve
@@ -36,7 +40,7 @@ check: .venv/dev.stamp ## ruff, pyright, import-linter, deptry, style tests
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/pyright
-	@$(BIN)/lint-imports --no-logo || $(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/deptry app
 	@$(BIN)/pytest tests/style -q
 

@@ -1,6 +1,7 @@
 """The command line: `baton serve`."""
 
 import argparse
+import asyncio
 import json
 import sys
 from typing import Any
@@ -39,9 +40,9 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _openapi(_: argparse.Namespace) -> int:
-    from app.api.openapi import describe
+    from app.main import describe
 
-    print(json.dumps(describe(), indent=2, ensure_ascii=False))
+    print(json.dumps(asyncio.run(describe()), indent=2, ensure_ascii=False))
     return 0
 
 

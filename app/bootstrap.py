@@ -1,5 +1,6 @@
 """The composition root: settings in, services out. The only place that names a backend, and that opens anything."""
 
+import asyncio
 import random
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -9,18 +10,17 @@ from pathlib import Path
 from app.auth.base import Authenticator
 from app.core.clock import Clock, SystemClock
 from app.core.errors import ConfigError
-from app.core.ids import Ids, Incarnation, RandomIds, TenantId
-from app.engine.catalog import AgentCatalog
+from app.core.ids import Ids, Incarnation, RandomIds
+from app.engine.catalog import SYSTEM_TENANT, AgentCatalog
 from app.engine.engine import Engine
 from app.engine.services import Services
+from app.engine.tasks import Tasks
 from app.llm.base import Model
 from app.settings import ANTHROPIC_URL, PROVIDERS, MemoryStore, Settings, SqliteStore
 from app.stores.base import KeyValue
 from app.stores.bundle import Stores
 from app.tools.toolbox import Toolbox, builtin_tools
 from app.workspace.local import LocalWorkspaces
-
-SYSTEM = TenantId("_system")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +52,10 @@ async def open_server(settings: Settings) -> AsyncGenerator[Server, None]:
             ids=ids,
             slots=settings.max_runs,
         )
+        authenticator = await _open_authenticator(settings, clock, stack)
         engine = Engine(services)
         await stack.enter_async_context(engine.running())
-        yield Server(engine, services, _authenticator(settings))
+        yield Server(engine, services, authenticator)
 
 
 async def _open_stores(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Stores:
@@ -88,8 +89,8 @@ async def _open_remote_models(settings: Settings, clock: Clock, stack: AsyncExit
     from app.llm.openai import OpenAIModel
     from app.llm.retrying import RetryingModel
 
-    connector = TCPConnector(limit=settings.max_runs, ttl_dns_cache=60)
-    session = await stack.enter_async_context(ClientSession(connector=connector, auto_decompress=True))
+    unlimited = TCPConnector(limit=0, ttl_dns_cache=60)  # the worker's slots are the limit
+    session = await stack.enter_async_context(ClientSession(connector=unlimited))
     openai = OpenAIModel(session, settings.openai_base_url, settings.openai_key)
     anthropic = OpenAIModel(session, ANTHROPIC_URL, settings.anthropic_key)
     return {
@@ -98,11 +99,14 @@ async def _open_remote_models(settings: Settings, clock: Clock, stack: AsyncExit
     }
 
 
-def _authenticator(settings: Settings) -> Authenticator:
+async def _open_authenticator(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Authenticator:
     if settings.keys_file is not None:
         from app.auth.keyfile import KeyFileAuthenticator
 
-        return KeyFileAuthenticator(settings.keys_file)
+        keys = KeyFileAuthenticator(settings.keys_file)
+        tasks = await stack.enter_async_context(Tasks())
+        tasks.start(keys.watch(clock))
+        return keys
     from app.auth.loopback import LoopbackAuthenticator
 
     return LoopbackAuthenticator(settings.cors_origins)
@@ -110,16 +114,20 @@ def _authenticator(settings: Settings) -> Authenticator:
 
 async def _bind_to_host(data_dir: Path, values: KeyValue, ids: Ids) -> None:
     """The store and this directory belong together: a store opened beside other workspaces would mix them up."""
-    marker = data_dir / "marker"
-    stored = await values.get(SYSTEM, "marker")
+    stored = await values.get(SYSTEM_TENANT, "marker")
+    here = await asyncio.to_thread(_marker, data_dir / "marker", None if stored else ids.token())
     if stored is None:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        here = marker.read_text() if marker.exists() else ids.token()
-        marker.write_text(here)
-        await values.put(SYSTEM, "marker", here.encode())
-        return
-    if not marker.exists() or marker.read_text().encode() != stored.data:
+        await values.put(SYSTEM_TENANT, "marker", here)
+    elif here != stored.data:
         raise ConfigError(
             f"BATON_DATA_DIR: {data_dir} holds the workspaces of another deployment than the store; set it to the "
             "directory that this store was first used with"
         )
+
+
+def _marker(path: Path, fresh: str | None) -> bytes:
+    """Gives the directory's marker; a fresh one is written if there is none."""
+    if not path.exists() and fresh is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(fresh)
+    return path.read_bytes() if path.exists() else b""

@@ -2,17 +2,22 @@
 
 import asyncio
 import signal
-import sys
+import socket
 from collections.abc import Generator
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import uvicorn
+import uvloop
 from fastapi import FastAPI
 
 from app.api.application import create_api
+from app.api.openapi import openapi_document
 from app.bootstrap import Server, open_server
+from app.engine.tasks import Tasks
 from app.observability.logging import configure
-from app.settings import Settings
+from app.settings import Settings, load
 from app.ui.page import router as page
 
 CLOSE_SECONDS = 2
@@ -29,7 +34,7 @@ def create_app(server: Server, settings: Settings) -> FastAPI:
 
 
 async def serve(settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT, then drains: no input is accepted, runs are let go, streams end, all is closed."""
+    """Serves until SIGTERM or SIGINT, then drains: inputs are refused, runs are let go, streams end, all is closed."""
     configure(settings.log_level)
     async with open_server(settings) as server:
         http = _Http(
@@ -45,15 +50,12 @@ async def serve(settings: Settings) -> None:
             ),
             settings,
         )
-        async with asyncio.TaskGroup() as group:
+        async with Tasks() as tasks:
             stop = asyncio.Event()
-            draining = group.create_task(_drain(stop, server, http, settings.drain_grace))
+            tasks.start(_drain(stop, server, http, settings.drain_grace))
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, _stop, stop, http)
-            try:
-                await http.serve()
-            finally:
-                draining.cancel()
+            await http.serve()
 
 
 class _Http(uvicorn.Server):
@@ -67,8 +69,8 @@ class _Http(uvicorn.Server):
     def capture_signals(self) -> Generator[None, None, None]:
         yield
 
-    async def startup(self, sockets: list[object] | None = None) -> None:
-        await super().startup(None)
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
         if self.started:
             print(_greeting(self.port, self._settings), flush=True)
 
@@ -103,13 +105,15 @@ def _greeting(port: int, settings: Settings) -> str:
     return "\n".join([*lines, ""])
 
 
+async def describe() -> dict[str, Any]:
+    """Gives the API's OpenAPI document, of a server that keeps nothing."""
+    with TemporaryDirectory() as directory:
+        settings = load(BATON_STORE_URL="memory://", BATON_DATA_DIR=directory, BATON_MODEL="offline:offline")
+        async with open_server(settings) as server:
+            return openapi_document(create_app(server, settings))
+
+
 def run(settings: Settings) -> int:
     """Serves; gives the process's exit code."""
-    import uvloop
-
     uvloop.run(serve(settings))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit("run `baton serve`")

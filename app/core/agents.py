@@ -7,7 +7,7 @@ from msgspec import Struct
 from app.core.ids import AgentId
 
 
-class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Limits(Struct, frozen=True, kw_only=True):
     """What one run may use. A run that reaches one ends as `limited`."""
 
     steps: int = 100
@@ -16,6 +16,8 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Wall time since the run started."""
     tokens: int = 2_000_000
     """Input and output together."""
+    attempts: int = 20
+    """How often it may be taken over or handed on: a run that kills its server is not begun for ever."""
     context_messages: int = 200
     """Messages kept in the model's context between runs."""
 

@@ -127,8 +127,10 @@ class _Draft:
         if run is None:
             return
         self.join_steered(record.seen)
-        calls = () if record.message.incomplete else tuple(_open(call) for call in record.message.calls())
-        self.messages.append(record.message)
+        message = _without_calls(record.message) if record.message.incomplete else record.message
+        if message.parts or not message.incomplete:
+            self.messages.append(message)
+        calls = tuple(_open(call) for call in message.calls())
         self.put_run(calls=calls, step=run.step + 1, usage=run.usage + record.usage)
 
     @apply.register
@@ -192,7 +194,11 @@ class _Draft:
 
     @apply.register
     def _(self, record: ContextCompacted) -> None:
-        del self.messages[: max(0, len(self.messages) - record.keep)]
+        open_batch = self.state.run is not None and self.state.run.calls
+        keep = max(record.keep, 1 if open_batch else 0)
+        del self.messages[: max(0, len(self.messages) - keep)]
+        while self.messages and self.messages[0].role == "tool":  # its calls are gone
+            del self.messages[0]
         self.put(summary=record.summary if record.summary is not None else self.state.summary)
 
     @apply.register
@@ -208,6 +214,11 @@ class _Draft:
     @apply.register
     def _(self, record: WorkspaceRolledBack) -> None:
         self.put(generation=record.generation)
+
+
+def _without_calls(message: Message) -> Message:
+    """Gives what was shown of a message that was cut off: nobody will run its calls, so nobody may see them."""
+    return replace(message, parts=tuple(part for part in message.parts if not isinstance(part, ToolCallPart)))
 
 
 def _open(call: ToolCallPart) -> OpenCall:

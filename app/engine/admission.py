@@ -88,14 +88,15 @@ class Admission:
         self._give_back(claimant)
         bus = self._services.stores.bus
         bus.publish(key, Announced(outcome.birth, outcome.seq))
-        if isinstance(outcome, Queued) and outcome.ready:
+        if isinstance(outcome, Queued | Joined) and outcome.ready:
             bus.wake()
         return _accepted(key, outcome.birth, outcome.run_id, outcome)
 
     async def _start(self, key: SessionKey, claimed: Claimed) -> Accepted:
         head = claimed.log.head
+        claimed_log = claimed.log.until(claimed.claim)
         await self._broadcast.prime(key, head.birth, claimed.seq - 1, claimed.claim.epoch)
-        self._worker.start(key, claimed.claim, claimed.log)
+        self._worker.start(key, claimed.claim, claimed_log)
         entries = tuple(entry for entry in claimed.log.entries if entry.seq >= claimed.seq)
         self._services.stores.bus.publish(key, Announced(head.birth, head.seq, entries))
         return _accepted(key, head.birth, claimed.run_id, claimed)

@@ -23,6 +23,10 @@ MAX_NUMBER = 2**53
 Stamp = tuple[tuple[str, int, int, int], ...]
 
 
+class LimitSettings(Limits, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `limits` may say."""
+
+
 class AgentSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `agent.yaml` may say; each field means what AgentSpec's field of that name means."""
 
@@ -30,7 +34,7 @@ class AgentSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     tools: tuple[str, ...] | None = None
     in_doubt: Literal["tell_model"] = "tell_model"
     max_tokens: int | None = None
-    limits: Limits = Limits()
+    limits: LimitSettings = LimitSettings()
 
 
 class AgentFiles:
@@ -84,7 +88,7 @@ class AgentFiles:
             tools=settings.tools,
             in_doubt=settings.in_doubt,
             max_tokens=settings.max_tokens,
-            limits=settings.limits,
+            limits=Limits(**asdict(settings.limits)),
         )
 
     def _settings(self, document: Document) -> AgentSettings:

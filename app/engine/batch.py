@@ -17,6 +17,7 @@ from app.engine.plan import call_key
 from app.engine.services import Services
 from app.engine.shown import Shown
 from app.engine.spill import bound_result, fill_arguments
+from app.engine.tasks import Tasks
 from app.engine.tenure import Tenure
 from app.tools.base import Tool, ToolContext
 
@@ -40,24 +41,22 @@ class Batch:
         self._run = run
         self._names = names
         """The tools that the agent may use; None means all."""
-        self._group = asyncio.TaskGroup()
+        self._running = Tasks()
         self._tasks: tuple[asyncio.Task[list[AnyRecord]], ...] = ()
         self._pending: set[asyncio.Task[list[AnyRecord]]] = set()
 
     async def __aenter__(self) -> Self:
-        await self._group.__aenter__()
+        await self._running.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for task in self._pending:
-            task.cancel()
-        await self._group.__aexit__(None, None, None)
+        await self._running.__aexit__(kind, error, trace)
 
     def start(self, calls: tuple[OpenCall, ...]) -> None:
         """The calls run."""
-        self._tasks = tuple(self._group.create_task(self._carry_out(call)) for call in calls)
+        self._tasks = tuple(self._running.start(self._carry_out(call)) for call in calls)
         self._pending = set(self._tasks)
 
     @property
@@ -84,7 +83,7 @@ class Batch:
 
     async def _bound(self, call: OpenCall, output: ToolOutput) -> ToolResultPart:
         part = ToolResultPart(
-            item=call.item, call_id=call.call_id, name=call.name, text=output.text, is_error=output.is_error
+            item=call.item, call_id=call.call_id, name=call.name, text=_unicode(output.text), is_error=output.is_error
         )
         try:
             return await bound_result(part, self._tenure.key.tenant, self._services.stores.blobs)
@@ -138,9 +137,14 @@ class _Output:
     def emit(self, text: str) -> None:
         """The text is on its way to whoever watches."""
         if self._left > 0 and text:
-            self._shown.add(self._run.run_id, self._call.item, "output", text[: self._left])
+            self._shown.add(self._run.run_id, self._call.item, "output", _unicode(text[: self._left]))
             self._shown.flush_soon()
         self._left -= len(text)
+
+
+def _unicode(text: str) -> str:
+    """Gives the text with U+FFFD for halves of characters, which no record can hold."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _failure(text: str) -> ToolOutput:

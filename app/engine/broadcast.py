@@ -14,13 +14,14 @@ The ring itself is `channel.py`, the bytes are `frames.py`.
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 
 from app.core.clock import Clock
 from app.core.errors import SessionNotFound, StoreUnavailable
 from app.core.ids import Birth, RunId
 from app.core.keys import SessionKey
+from app.core.records import Entry
 from app.engine.channel import ASK_SECONDS, PAGE, Channel
 from app.engine.frames import (
     KEEP_ALIVE,
@@ -33,6 +34,7 @@ from app.engine.frames import (
     restamped,
     snapshot_frame,
 )
+from app.engine.tasks import Tasks
 from app.stores.base import Heads, Sessions
 from app.stores.bus import Announced, Bus, Gone, OpenItems
 
@@ -53,18 +55,17 @@ class Broadcast:
         self.closing = False
         self._heads = heads
         self._channels: dict[SessionKey, _Held] = {}
-        self._group = asyncio.TaskGroup()
+        self._tasks = Tasks()
 
     @asynccontextmanager
     async def broadcasting(self) -> AsyncGenerator[None, None]:
         """Channels work while the body runs; then every follower's stream ends."""
-        async with self._group:
-            ticking = self._group.create_task(self._tick_forever())
+        async with self._tasks:
+            self._tasks.start(self._tick_forever())
             try:
                 yield
             finally:
                 self.close()
-                ticking.cancel()
 
     def close(self) -> None:
         """Every stream ends after what it has; clients reconnect elsewhere."""
@@ -83,7 +84,7 @@ class Broadcast:
 
     async def prime(self, key: SessionKey, birth: Birth, seq: int, epoch: int) -> None:
         """The channel is open before the run's first delta, so that its first follower needs no replay."""
-        held = await self._hold(key)
+        held = await self._hold(key, birth)
         held.channel.begin(birth, seq, epoch)
         asyncio.get_running_loop().call_later(PRIMED_SECONDS, self._let_go, key, held)
 
@@ -91,9 +92,10 @@ class Broadcast:
         """Gives the number of open channels."""
         return len(self._channels)
 
-    async def _hold(self, key: SessionKey) -> "_Held":
+    async def _hold(self, key: SessionKey, birth: Birth | None = None) -> "_Held":
+        """Gives the session's channel; another log under the same key gets another channel."""
         held = self._channels.get(key)
-        if held is None:
+        if held is None or held.channel.gone or birth not in {None, held.channel.birth or birth}:
             held = self._channels[key] = _Held(Channel(key, self.sessions, self.bus, self._spawn))
             held.followers = 1
             held.stop = await self.bus.subscribe(key, held.channel.deliver)
@@ -110,7 +112,7 @@ class Broadcast:
                 del self._channels[key]
 
     def _spawn(self, work: Coroutine[None, None, None]) -> object:
-        return self._group.create_task(work)
+        return self._tasks.start(work)
 
     async def _tick_forever(self) -> None:
         """Makes up for lost announcements: one bulk read of the heads that are followed here."""
@@ -179,8 +181,11 @@ class Stream:
             position = channel.position_after(self._cursor)
             if position is None:
                 position = channel.end
-                async for replayed in self._replay(channel):
-                    yield replayed
+                try:
+                    async for replayed in self._replay(channel):
+                        yield replayed
+                except SessionNotFound:
+                    return
             else:
                 yield PREAMBLE
                 self._last, self._epoch, self._d = self._cursor.seq, self._cursor.epoch, self._cursor.d
@@ -206,12 +211,12 @@ class Stream:
     async def _replay(self, channel: Channel) -> AsyncGenerator[bytes, None]:
         """Yields what the store has after the cursor, then the open items as their owner has them."""
         key, sessions = self.key, self._broadcast.sessions
-        log = await sessions.read(key, self._cursor.seq, PAGE)
+        log = await sessions.read(key, max(self._cursor.seq, self._first), PAGE)
         birth, reset = log.head.birth, self._misses(log.head.birth, log.head.seq)
-        after = self._first if reset else max(self._cursor.seq, self._first)
-        yield PREAMBLE + (reset_frame(birth, after, reset) if reset else b"")
-        self._last = after
-        self._over = self._final is not None and after >= self._final
+        self._last = self._first if reset else max(self._cursor.seq, self._first)
+        self._over = self._final is not None and self._last >= self._final
+        replayed = b"" if reset else self._pass_entries(birth, log.entries)
+        yield PREAMBLE + (reset_frame(birth, self._last, reset) if reset else b"") + replayed
         async for data in self._read_to(birth, log.head.seq):
             yield data
         opened = None if self._over else await self._broadcast.bus.ask(key, ASK_SECONDS)
@@ -231,9 +236,10 @@ class Stream:
             log = await self._broadcast.sessions.read(self.key, self._last, PAGE)
             if log.head.birth != birth or not log.entries:
                 raise SessionNotFound("the session was deleted while it was read")
-            frames = [record_frame(birth, entry) for entry in log.entries]
-            yield b"".join([self._pass_record(frame) for frame in frames])
-            self._last = max(self._last, log.entries[-1].seq)
+            yield self._pass_entries(birth, log.entries)
+
+    def _pass_entries(self, birth: Birth, entries: Sequence[Entry]) -> bytes:
+        return b"".join([self._pass_record(record_frame(birth, entry)) for entry in entries if not self._over])
 
     def _misses(self, birth: Birth, seq: int) -> str:
         """Says why the cursor does not point into this log, or nothing if it does."""

@@ -1,6 +1,5 @@
 """The engine: everything a replica does for its clients, whatever the protocol they speak."""
 
-import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -17,6 +16,7 @@ from app.engine.runs import RunDesk
 from app.engine.services import Services
 from app.engine.sessions import SessionDesk
 from app.engine.takeover import bury_predecessors
+from app.engine.tasks import Tasks
 from app.engine.views import Accepted, Invocation, MessagePage, RunView, SessionPage, SessionView
 from app.engine.worker import Worker
 
@@ -44,13 +44,10 @@ class Engine:
         stores = services.stores
         await services.catalog.publish(stores.keyvalue)
         await bury_predecessors(stores.replicas, stores.sessions, services.incarnation)
-        async with self._broadcast.broadcasting(), self._worker.working(), asyncio.TaskGroup() as group:
+        async with self._broadcast.broadcasting(), self._worker.working(), Tasks() as tasks:
             stores.bus.wake()
-            ticking = group.create_task(self._tick_forever())
-            try:
-                yield
-            finally:
-                ticking.cancel()
+            tasks.start(self._tick_forever())
+            yield
 
     async def drain(self, grace: float) -> None:
         """No run is left here, and every stream has ended: clients reconnect elsewhere."""

@@ -18,7 +18,7 @@ PREAMBLE = b"retry: 1000\n\n"
 KEEP_ALIVE = b": keep-alive\n\n"
 
 _encode = msgspec.json.Encoder().encode
-_CURSOR = re.compile(r"(?:([a-z0-9]{1,64})\.)?(\d{1,18})(?::(\d{1,18})\.(\d{1,18}))?")
+_CURSOR = re.compile(r"(?:([a-z0-9]{1,64})\.)?(\d{1,18})(?::(\d{1,18})\.(\d{1,18}))?", re.ASCII)
 
 
 class Cursor(Struct, frozen=True):

@@ -11,9 +11,9 @@ SWEEP_LIMIT = 256
 
 
 async def bury_predecessors(replicas: Replicas, sessions: Sessions, incarnation: Incarnation) -> int:
-    """Every other incarnation is buried and its sessions are ready; gives how many. For a store that admits one process.
+    """Every other incarnation is buried and its sessions are ready; gives how many.
 
-    The store's lock proves that they are dead; no lease has to pass.
+    For a store that admits one process: its lock proves that the others are dead, and no lease has to pass.
     """
     await replicas.beat(incarnation)
     for beat in await replicas.live():

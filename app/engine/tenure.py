@@ -34,15 +34,15 @@ class Tenure:
         self._clock = clock
 
     async def commit(self, records: Sequence[AnyRecord], release: Release | None = None) -> bool:
-        """The records are durable, folded and announced. False: nothing was written, but others' records were folded.
+        """The records are durable, folded and announced. False: they are not, but others' records were folded.
 
         Raises ClaimLost: the session is somebody else's, and the caller must stop; StoreUnavailable after the retries.
         """
         checkpoint = self._checkpoint(records)
         try:
             done = await self._insist(records, release, checkpoint)
-        except Unseen as unseen:
-            self.state = fold(self.state, unseen.entries)
+        except Unseen:
+            await self.refresh()
             return False
         self._commits += 1
         if checkpoint is not None and not done.unseen:
@@ -55,7 +55,11 @@ class Tenure:
         return True
 
     async def refresh(self) -> None:
-        """The state is as new as the log: an empty commit, so that a store that lost writes is found out."""
+        """The state is as new as the log.
+
+        What others wrote is folded only from a commit's answer: should the store lose it again, it has lost the commit
+        as well, and the next one finds that out.
+        """
         await self.commit(())
 
     @property

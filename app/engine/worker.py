@@ -12,6 +12,7 @@ from app.core.keys import SessionKey
 from app.core.records import RunStarted
 from app.engine.runner import Runner
 from app.engine.services import Services
+from app.engine.tasks import Tasks
 from app.engine.tenure import Tenure
 from app.engine.writer import ResumeReason
 from app.stores.base import Log
@@ -42,7 +43,7 @@ class Worker:
         self._wake = asyncio.Event()
         self._emptied = asyncio.Event()
         self._emptied.set()
-        self._group = asyncio.TaskGroup()
+        self._tasks = Tasks()
 
     @property
     def free(self) -> int:
@@ -70,21 +71,18 @@ class Worker:
         seat = _Seat(self, key, claim)
         self._seats[key] = seat
         self._emptied.clear()
-        self._group.create_task(self._occupy(seat, session_log, _resumed(claim, session_log, orphaned=orphaned)))
+        self._tasks.start(self._occupy(seat, session_log, _resumed(claim, session_log, orphaned=orphaned)))
 
     @asynccontextmanager
     async def working(self) -> AsyncGenerator[None, None]:
         """Takes ready sessions while the body runs; then whatever still runs is cut off, as by a crash."""
         stop = await self.services.stores.bus.on_wake(self._wake.set)
-        async with self._group:
-            tasks = [self._group.create_task(self._take_forever())]
+        async with self._tasks:
+            self._tasks.start(self._take_forever())
             try:
                 yield
             finally:
                 stop()
-                tasks += [seat.task for seat in self._seats.values() if seat.task]
-                for task in tasks:
-                    task.cancel()
 
     async def drain(self, grace: float) -> None:
         """Nothing runs here: runs were let go between steps, and those in mid-call after `grace` seconds."""
@@ -174,7 +172,7 @@ class Worker:
                 log.warning("could not look for ready sessions: %s", error)
 
     async def _take(self) -> None:
-        """Ready sessions fill the free slots. They share a nonce: it names this call, the epoch names the session."""
+        """Ready sessions fill the free slots."""
         slots = self.free
         self._starved = slots <= 0
         if self.draining or slots <= 0:
@@ -184,7 +182,7 @@ class Worker:
         taken = 0
         try:
             for session in await self.services.stores.sessions.take(claimant, slots, frozenset(self.held)):
-                self.held[claimant.nonce] += 1
+                self.held[session.claim.nonce] += 1
                 taken += 1
                 self.start(session.key, session.claim, session.log, orphaned=session.orphaned)
             self._starved = taken == slots
@@ -199,14 +197,12 @@ class _Seat:
     def __init__(self, worker: Worker, key: SessionKey, claim: Claim) -> None:
         self.key = key
         self.nonces = [claim.nonce]
-        self.task: asyncio.Task[None] | None = None
         self._worker = worker
         self._claim = claim
         self._runner: Runner | None = None
 
     async def run(self, session_log: Log, resumed: ResumeReason | None) -> None:
         """The session was run until it was let go."""
-        self.task = asyncio.current_task()
         services = self._worker.services
         stores = services.stores
         tenure = Tenure(self.key, self._claim, session_log, stores.sessions, stores.bus, services.clock)

@@ -7,14 +7,16 @@ reached raises StoreUnavailable, one that cannot be read StoreCorrupt, and neith
 from collections.abc import Collection, Sequence
 from typing import Literal, Protocol
 
-from msgspec import DecodeError, Struct
+from msgspec import Struct
+from msgspec.structs import replace
 
+from app.core.encoding import UNREADABLE
 from app.core.errors import StoreCorrupt
 from app.core.fold import fold
 from app.core.ids import AgentId, Birth, Incarnation, Nonce, RunId, SessionId, TenantId, UserId
 from app.core.keys import SessionKey
 from app.core.messages import BlobRef
-from app.core.records import AnyRecord, Entry
+from app.core.records import AnyRecord, Entry, RunStarted
 from app.core.state import AgentState, decode_state
 from app.stores.head import Claim, Claimant, Head, Status, Submission
 
@@ -41,15 +43,23 @@ class Log(Struct, frozen=True):
     entries: tuple[Entry, ...]
     checkpoint: Checkpoint | None = None
 
+    def until(self, claim: Claim) -> "Log":
+        """Gives the log as it was when that claim started its run: what came later is told by the claim's commits."""
+        starts = (e.seq for e in self.entries if isinstance(e.record, RunStarted) and e.record.epoch == claim.epoch)
+        seq = next(starts, self.head.seq)
+        return Log(replace(self.head, seq=seq), tuple(e for e in self.entries if e.seq <= seq), self.checkpoint)
+
     def state(self) -> AgentState:
         """Folds checkpoint and tail. Raises StoreCorrupt if they do not add up to the head: never a fresh state."""
         try:
             base = decode_state(self.checkpoint.body) if self.checkpoint else AgentState()
-        except DecodeError as error:
+        except UNREADABLE as error:
             raise StoreCorrupt(f"a checkpoint cannot be read: {error}") from error
         state = fold(base, self.entries)
         expected = range(base.seq + 1, self.head.seq + 1)
-        if [entry.seq for entry in self.entries if entry.seq > base.seq] != list(expected):
+        if state.seq != self.head.seq or [entry.seq for entry in self.entries if entry.seq > base.seq] != list(
+            expected
+        ):
             raise StoreCorrupt(f"the log has gaps: {len(self.entries)} entries for {expected}")
         return state
 
@@ -73,11 +83,12 @@ class Queued(Struct, frozen=True):
 
 
 class Joined(Struct, frozen=True):
-    """The input joined the active run `run_id`, at `seq`."""
+    """The input joined the active run `run_id`, at `seq`. `ready`: it woke the run, which nobody owns."""
 
     run_id: RunId
     seq: int
     birth: Birth
+    ready: bool = False
 
 
 class Attached(Struct, frozen=True):
@@ -180,6 +191,7 @@ class Sessions(Protocol):
         """Up to `slots` ready sessions belong to the claimant: fewest running of their tenant first, then the oldest.
 
         Includes sessions of the claimant's own incarnation whose nonce is not in `held` (a lost reply, a lost runner).
+        Each is claimed under a nonce of its own, `<the claimant's>-0`, `-1`, ….
         """
         ...
 

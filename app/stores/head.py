@@ -83,6 +83,9 @@ class Submission(Struct, frozen=True, kw_only=True):
     """Of the whole request: the same idempotency key with another fingerprint is a mistake of the caller's."""
 
 
+Status = Literal["idle", "ready", "owned", "suspended"]
+
+
 class LastCommit(Struct, frozen=True):
     """What the newest commit was answered, so that its repeat gets the same."""
 
@@ -90,10 +93,8 @@ class LastCommit(Struct, frozen=True):
     number: int
     first: int
     last: int
+    status: Status
     handed: Claim | None
-
-
-Status = Literal["idle", "ready", "owned", "suspended"]
 
 
 class Head(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -200,14 +201,15 @@ def commit(
 ) -> Change | None:
     """Appends a runner's records; with `release`, lets go of the session, or hands it to the next queued run's heir.
 
-    None: a release came before the records up to `head.attention` were seen; nothing may be written. Raises StaleClaim
-    and LogRegressed. A repeat is recognised before this is called (`is_repeat`).
+    None: a release or an end came before the records up to `head.attention` were seen; nothing may be written. Raises
+    StaleClaim and LogRegressed. A repeat is recognised before this is called (`is_repeat`).
     """
     if head.owner is None or claim != head.claim or commit_id <= head.commits:
         raise StaleClaim(f"epoch {claim.epoch} does not own this session; epoch {head.epoch} is in force")
     if commit_id > head.commits + 1 or seen > head.seq:
         raise LogRegressed(f"commit {commit_id} after seq {seen}, but the log has {head.commits} and {head.seq}")
-    if release and head.attention > seen:
+    ends = release or any(isinstance(record, RunFinished) for record in records)
+    if ends and head.attention > seen:
         return None
     change = append(head, records, at)
     after = replace(change.head, commits=commit_id)
@@ -218,7 +220,7 @@ def commit(
             change = adopt(after, agent, heir, at=at, before=change.entries)
             after = change.head
     handed = after.claim if release and after.owner is not None else None
-    last = LastCommit(claim, commit_id, head.seq + 1, after.seq, handed)
+    last = LastCommit(claim, commit_id, head.seq + 1, after.seq, after.status, handed)
     return Change(replace(after, last=last), change.entries)
 
 
@@ -262,7 +264,7 @@ def is_adoptable(head: Head, agent: AgentId, claimant: Claimant, held: frozenset
     It may if it is ready, or if it belongs to the claimant's own incarnation under a nonce that it does not hold: the
     reply that handed it over was lost, or its runner gave up.
     """
-    if not claimant.can_run(head, agent):
+    if not claimant.can_run(head, agent) or (head.active is None and not head.queue):
         return False
     return head.status == "ready" or (head.owner == claimant.incarnation and head.nonce not in held)
 

@@ -1,0 +1,83 @@
+"""The bus inside one process: messages reach their subscribers in the event loop's next turn, in order."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from app.core.keys import SessionKey
+from app.stores.bus import Live, OpenItems
+
+T = TypeVar("T")
+
+
+class _Subscription(Generic[T]):
+    """One subscriber. Nothing reaches it after `stop`, not even what was on its way."""
+
+    def __init__(self, deliver: Callable[[T], None], stop: Callable[["_Subscription[T]"], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._deliver: Callable[[T], None] | None = deliver
+        self._stop = stop
+
+    def send(self, message: T) -> None:
+        self._loop.call_soon(self._receive, message)
+
+    def _receive(self, message: T) -> None:
+        if self._deliver is not None:
+            self._deliver(message)
+
+    def stop(self) -> None:
+        if self._deliver is not None:
+            self._deliver = None
+            self._stop(self)
+
+
+class MemoryBus:
+    """Carries what is live between the parts of one process. It loses nothing, but nobody may rely on that."""
+
+    def __init__(self) -> None:
+        self._followers: dict[SessionKey, list[_Subscription[Live]]] = {}
+        self._sleepers: list[_Subscription[None]] = []
+        self._owners: dict[SessionKey, list[Callable[[], OpenItems]]] = {}
+
+    async def subscribe(self, key: SessionKey, deliver: Callable[[Live], None]) -> Callable[[], None]:
+        subscription = _Subscription(deliver, lambda one: self._unfollow(key, one))
+        self._followers.setdefault(key, []).append(subscription)
+        return subscription.stop
+
+    def _unfollow(self, key: SessionKey, subscription: _Subscription[Live]) -> None:
+        self._followers[key].remove(subscription)
+        if not self._followers[key]:
+            del self._followers[key]
+
+    def publish(self, key: SessionKey, message: Live) -> None:
+        for subscription in self._followers.get(key, ()):
+            subscription.send(message)
+
+    async def on_wake(self, deliver: Callable[[], None]) -> Callable[[], None]:
+        def ring(_: None) -> None:
+            deliver()
+
+        subscription = _Subscription(ring, self._sleepers.remove)
+        self._sleepers.append(subscription)
+        return subscription.stop
+
+    def wake(self) -> None:
+        for subscription in self._sleepers:
+            subscription.send(None)
+
+    async def answer(self, key: SessionKey, owner: Callable[[], OpenItems]) -> Callable[[], None]:
+        self._owners.setdefault(key, []).append(owner)
+
+        def stop() -> None:
+            owners = [other for other in self._owners.get(key, ()) if other is not owner]
+            if owners:
+                self._owners[key] = owners
+            else:
+                self._owners.pop(key, None)
+
+        return stop
+
+    async def ask(self, key: SessionKey, timeout: float) -> OpenItems | None:
+        """Gives the newest owner's open items; nobody else can answer within the timeout, so None comes at once."""
+        owners = self._owners.get(key)
+        return owners[-1]() if owners else None
