@@ -39,6 +39,7 @@ class Batch:
         self._tenure = tenure
         self._shown = shown
         self._run = run
+        self.ledger = StoredLedger(services.stores.keyvalue, tenure.key)
         self._names = names
         """The tools that the agent may use; None means all."""
         self._running = Tasks()
@@ -120,7 +121,7 @@ class Batch:
             key=call_key(call),
             again=self._run.attempt > 1,
             workspace=services.workspaces.open(key),
-            ledger=StoredLedger(services.stores.keyvalue, key),
+            ledger=self.ledger,
             clock=services.clock,
             emit=shown.emit,
         )

@@ -1,5 +1,6 @@
 """The engine: everything a replica does for its clients, whatever the protocol they speak."""
 
+import itertools
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -23,6 +24,9 @@ from app.engine.worker import Worker
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 2.0
+COLLECT_TICKS = 150
+"""Every five minutes, blobs that no log has named for a day are removed, at most `COLLECT_LIMIT` of them."""
+COLLECT_LIMIT = 256
 
 
 class Engine:
@@ -124,11 +128,14 @@ class Engine:
         return Stream(self._broadcast, accepted.key, cursor, run_id=accepted.run_id, first=accepted.after)
 
     async def _tick_forever(self) -> None:
-        """Notices what nobody told us of: cancels of runs that run here, and agents whose files changed."""
-        while True:
-            await self._services.clock.sleep(TICK_SECONDS)
+        """Notices what nobody told us of: cancels of runs that run here, agents whose files changed, unused blobs."""
+        services = self._services
+        for tick in itertools.count(1):
+            await services.clock.sleep(TICK_SECONDS)
             try:
                 await self._worker.check_owned()
-                await self._services.catalog.reload()
+                await services.catalog.reload()
+                if tick % COLLECT_TICKS == 0:
+                    await services.stores.blobs.collect(COLLECT_LIMIT)
             except BatonError as error:
                 log.warning("a look around failed: %s", error)

@@ -14,15 +14,22 @@ class StoredLedger:
     def __init__(self, keyvalue: KeyValue, session: SessionKey) -> None:
         self._keyvalue = keyvalue
         self._session = session
+        self._noted: list[str] = []
 
     async def note(self, key: str, data: bytes) -> None:
         """The note is durable."""
         await self._keyvalue.put(self._session.tenant, self._path(key), data)
+        self._noted.append(key)
 
     async def recall(self, key: str) -> bytes | None:
         """Gives the note, or None."""
         value = await self._keyvalue.get(self._session.tenant, self._path(key))
         return None if value is None else value.data
+
+    async def forget(self) -> None:
+        """What was noted here is gone: the calls have their results, and will not be run again."""
+        while self._noted:
+            await self._keyvalue.delete(self._session.tenant, self._path(self._noted.pop()))
 
     async def clear(self) -> None:
         """No note of the session is left."""

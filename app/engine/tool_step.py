@@ -49,6 +49,7 @@ class ToolStep:
                 await self._writer.settle(records, spec.limits, busy=batch.is_running)
                 if batch.is_running and self._writer.run.cancelling:
                     return False
+            await batch.ledger.forget()
         return True
 
     async def _cut_short(self, spec: AgentSpec) -> None:

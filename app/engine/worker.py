@@ -16,7 +16,7 @@ from app.engine.tasks import Tasks
 from app.engine.tenure import Tenure
 from app.engine.writer import ResumeReason
 from app.stores.base import Log
-from app.stores.bus import Live, Nudge
+from app.stores.bus import Gone, Live, Nudge
 from app.stores.head import Claim, Claimant
 
 log = logging.getLogger(__name__)
@@ -95,13 +95,12 @@ class Worker:
             await self._empties(CUT_SECONDS)
 
     async def check_owned(self) -> None:
-        """Cancels that nobody told us of are noticed: the heads of the sessions that run here are read, all at once."""
-        if not self._seats:
-            return
-        heads = await self.services.stores.heads.peek(self.running())
-        for key, head in heads.items():
-            if head.cancelling and key in self._seats:
-                self._seats[key].interrupt()
+        """Cancels and deletions that nobody told us of are noticed: all heads of what runs here are read at once."""
+        seats = dict(self._seats)
+        heads = await self.services.stores.heads.peek(tuple(seats)) if seats else {}
+        for key, seat in seats.items():
+            if key not in heads or heads[key].cancelling:
+                seat.interrupt()
 
     def claimant(self) -> Claimant:
         """Gives a claimant with a fresh nonce, held from now on."""
@@ -229,7 +228,7 @@ class _Seat:
             self._runner.drain()
 
     def _hear(self, message: Live) -> None:
-        if isinstance(message, Nudge):
+        if isinstance(message, Nudge | Gone):
             self.interrupt()
 
     def _heir(self) -> Claimant | None:

@@ -268,11 +268,15 @@ async def test_followers_share_one_channel_that_goes_with_the_last(stores: Store
 
 
 async def test_a_deleted_session_ends_its_streams(stores: Stores, tmp_path: Path) -> None:
-    async with replica(stores, Puppet(["a", asyncio.Event()]), tmp_path) as server:
+    model = Puppet(["a", asyncio.Event()])
+    async with replica(stores, model, tmp_path) as server:
         await server.say("go")
+        await model.began.wait()
         stream: AsyncGenerator[bytes, None] = (await server.engine.follow_session(WHO, AGENT, SESSION, None)).frames()
         await anext(stream)
         await server.engine.delete_session(WHO, AGENT, SESSION)
         async with asyncio.timeout(5):
             rest = [data async for data in stream]
-        assert b"".join(rest).count(b"event: run.finished") == 0
+            assert b"".join(rest).count(b"event: run.finished") == 0
+            while server.engine._worker.running():
+                await asyncio.sleep(0.01)
