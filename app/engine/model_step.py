@@ -88,16 +88,25 @@ class ModelStep:
         elif self._writer.draining:
             await self._record([], limits)
         else:
-            self._shown.close()
-            await self._writer.resume("model_stream", limits)
+            interrupted = ModelError("the model call was interrupted again and again", retryable=True)
+            await self._again(call, seen, interrupted, limits)
 
     async def _break(self, call: ModelCall, seen: int, error: BatonError, limits: Limits) -> None:
         """The provider failed: once more if it failed in mid-answer, else the run has failed."""
-        retryable = isinstance(error, ModelError) and error.retryable
-        if retryable and call.has_begun and self._writer.run.breaks < MAX_BREAKS:
-            self._shown.close()
-            await self._writer.resume("model_stream", limits)
+        if isinstance(error, ModelError) and error.retryable and call.has_begun:
+            await self._again(call, seen, error, limits)
+        else:
+            await self._fail(call, seen, error, limits)
+
+    async def _again(self, call: ModelCall, seen: int, error: ModelError, limits: Limits) -> None:
+        """What was shown is void and the model is asked once more; but not for ever."""
+        if self._writer.run.breaks >= MAX_BREAKS:
+            await self._fail(call, seen, error, limits)
             return
+        self._shown.close()
+        await self._writer.resume("model_stream", limits)
+
+    async def _fail(self, call: ModelCall, seen: int, error: BatonError, limits: Limits) -> None:
         partial = await self._partial(call, seen)
         self._shown.close()
         await self._writer.fail(error, partial, limits)

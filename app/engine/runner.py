@@ -63,6 +63,9 @@ class Runner:
             return
         limits = spec.limits if spec else Limits()
         step = self._writer.next(limits)
+        if self._writer.draining:
+            await self._writer.settle([], limits)
+            return
         match step:
             case CallModel() if spec:
                 await self._model_step.run(spec)

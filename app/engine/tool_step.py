@@ -1,7 +1,7 @@
 """The step that runs a batch of tool calls, and what to do when it is cut short."""
 
 from app.core.agents import AgentSpec
-from app.core.records import AnyRecord, Effect
+from app.core.records import AnyRecord, Effect, ToolFinished
 from app.core.state import OpenCall
 from app.engine.batch import Batch
 from app.engine.interrupt import Interrupt
@@ -46,6 +46,9 @@ class ToolStep:
                         records = await batch.results()
                 except TimeoutError:
                     return False
+                for record in records:
+                    if isinstance(record, ToolFinished):
+                        self._shown.drop(record.item)
                 await self._writer.settle(records, spec.limits, busy=batch.is_running)
                 if batch.is_running and self._writer.run.cancelling:
                     return False
