@@ -220,12 +220,13 @@ class Stream:
         async for data in self._read_to(birth, log.head.seq):
             yield data
         opened = None if self._over else await self._broadcast.bus.ask(key, ASK_SECONDS)
-        if opened is not None and opened.birth == birth:
-            async for data in self._read_to(birth, opened.seq):
-                yield data
-            yield self._show(birth, opened)
-        if self._is_epoch_gone():
+        live = opened if opened is not None and opened.birth == birth else None
+        async for data in self._read_to(birth, live.seq if live else 0):
+            yield data
+        if self._is_epoch_gone(live.epoch if live else 0):
             yield reset_frame(birth, self._last, "epoch")
+        if live is not None:
+            yield self._show(live)
         channel.begin(birth, self._last)
         async for data in self._read_to(birth, channel.floor):
             yield data
@@ -247,13 +248,13 @@ class Stream:
             return "birth"
         return "beyond" if self._cursor.seq > seq else ""
 
-    def _is_epoch_gone(self) -> bool:
+    def _is_epoch_gone(self, epoch: int) -> bool:
         """Says whether the client has text of an epoch that nobody will go on with, and no record has told it so."""
         cursor = self._cursor
         voided = any(not closing.exact and closing.prefix.count(":") == 1 for _, closing in self._closings)
-        return bool(cursor.d) and cursor.epoch != self._epoch and not voided and not self._over
+        return bool(cursor.d) and cursor.epoch != epoch and not voided and not self._over
 
-    def _show(self, birth: Birth, opened: OpenItems) -> bytes:
+    def _show(self, opened: OpenItems) -> bytes:
         """Gives the snapshots of items that no record has closed since, and remembers which deltas they hold."""
         self._epoch, self._d = opened.epoch, opened.d
         closings = [closing for seq, closing in self._closings if seq > opened.seq]
