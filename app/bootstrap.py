@@ -9,7 +9,7 @@ from pathlib import Path
 
 from app.auth.base import Authenticator
 from app.core.clock import Clock, SystemClock
-from app.core.errors import ConfigError
+from app.core.errors import ConfigError, StoreCorrupt, StoreUnavailable
 from app.core.ids import Ids, Incarnation, RandomIds
 from app.engine.catalog import SYSTEM_TENANT, AgentCatalog
 from app.engine.engine import Engine
@@ -67,8 +67,11 @@ async def _open_stores(settings: Settings, clock: Clock, stack: AsyncExitStack) 
         case SqliteStore(path=path):
             from app.stores.sqlite.stores import open_sqlite
 
-            path.parent.mkdir(parents=True, exist_ok=True)
-            return await stack.enter_async_context(open_sqlite(path, clock))
+            _make_directory(path.parent, "BATON_DATA_DIR" if settings.store_url is None else "BATON_STORE_URL")
+            try:
+                return await stack.enter_async_context(open_sqlite(path, clock))
+            except (StoreCorrupt, StoreUnavailable) as error:
+                raise ConfigError(f"BATON_STORE_URL: {path} cannot be opened ({error}); mend the path") from error
 
 
 async def _open_models(settings: Settings, clock: Clock, stack: AsyncExitStack) -> dict[str, Model]:
@@ -127,7 +130,17 @@ async def _bind_to_host(data_dir: Path, values: KeyValue, ids: Ids) -> None:
 
 def _marker(path: Path, fresh: str | None) -> bytes:
     """Gives the directory's marker; a fresh one is written if there is none."""
-    if not path.exists() and fresh is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(fresh)
-    return path.read_bytes() if path.exists() else b""
+    _make_directory(path.parent, "BATON_DATA_DIR")
+    try:
+        if not path.exists() and fresh is not None:
+            path.write_text(fresh)
+        return path.read_bytes() if path.exists() else b""
+    except OSError as error:
+        raise ConfigError(f"BATON_DATA_DIR: {path} cannot be used ({error.strerror}); mend the path") from error
+
+
+def _make_directory(path: Path, variable: str) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{variable}: {path} cannot be made ({error.strerror}); mend the path") from error

@@ -13,8 +13,10 @@ import uvloop
 from fastapi import FastAPI
 
 from app.api.application import create_api
+from app.api.heads import BoundedHead
 from app.api.openapi import openapi_document
 from app.bootstrap import Server, open_server
+from app.core.errors import ConfigError
 from app.engine.tasks import Tasks
 from app.observability.logging import configure
 from app.settings import Settings, load
@@ -36,6 +38,7 @@ def create_app(server: Server, settings: Settings) -> FastAPI:
 async def serve(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT, then drains: inputs are refused, runs are let go, streams end, all is closed."""
     configure(settings.log_level)
+    sockets = _bind(settings.host, settings.port)
     async with open_server(settings) as server:
         http = _Http(
             uvicorn.Config(
@@ -47,6 +50,8 @@ async def serve(settings: Settings) -> None:
                 lifespan="off",
                 timeout_graceful_shutdown=CLOSE_SECONDS,
                 server_header=False,
+                http=BoundedHead,
+                ws="none",
             ),
             settings,
         )
@@ -55,7 +60,7 @@ async def serve(settings: Settings) -> None:
             tasks.start(_drain(stop, server, http, settings.drain_grace))
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, _stop, stop, http)
-            await http.serve()
+            await http.serve(sockets)
 
 
 class _Http(uvicorn.Server):
@@ -78,6 +83,31 @@ class _Http(uvicorn.Server):
     def port(self) -> int:
         """Gives the port that is listened on."""
         return self.servers[0].sockets[0].getsockname()[1]
+
+
+def _bind(host: str, port: int) -> list[socket.socket]:
+    """Gives sockets bound to all the host's addresses; nothing is listened to yet. Raises ConfigError."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        return [_bound(family, address) for family, _, _, _, address in found]
+    except OSError as error:
+        raise ConfigError(
+            f"BATON_PORT: {host}:{port} cannot be listened to: {error.strerror}; is Baton running already? "
+            "If another program is, set another BATON_PORT"
+        ) from error
+
+
+def _bound(family: socket.AddressFamily, address: Any) -> socket.socket:
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind(address)
+    except OSError:
+        bound.close()
+        raise
+    return bound
 
 
 def _stop(stop: asyncio.Event, http: uvicorn.Server) -> None:

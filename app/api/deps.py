@@ -86,10 +86,22 @@ async def refuse_query(_: Annotated[NoQuery, Query()]) -> None:
 
 
 async def json_only(request: Request) -> None:
-    """The body, if there is one, says that it is JSON. So no form of a foreign page can send it."""
+    """The body, if there is one, says that it is JSON, and is UTF-8. So no form of a foreign page can send it."""
+    body = await request.body()
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if await request.body() and kind != "application/json":
+    if body and kind != "application/json":
         raise HTTPException(415)
+    if not _is_utf8(body):
+        raise HTTPException(400)
+
+
+def _is_utf8(body: bytes) -> bool:
+    """Says whether the JSON is UTF-8 (RFC 8259, 8.1): its parser takes UTF-16 and UTF-32 too, which show by NULs."""
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in body
 
 
 EngineDep = Annotated[Engine, Depends(_engine)]

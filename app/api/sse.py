@@ -70,11 +70,13 @@ class EventStream(Response):
 
     async def _copy(self, frames: AsyncGenerator[bytes, None], send: Send) -> None:
         now = asyncio.get_running_loop().time
-        burst = 0
+        burst, due = 0, 0.0
         async with asyncio.timeout(self._stall) as deadline:
             async for frame in frames:
                 await send({"type": "http.response.body", "body": frame, "more_body": True})
-                deadline.reschedule(now() + self._stall)
+                if (moment := now()) > due:
+                    deadline.reschedule(moment + self._stall)
+                    due = moment + self._stall / 20
                 burst += len(frame)
                 if burst > BURST_BYTES:
                     burst = 0

@@ -10,13 +10,14 @@ from app.core.errors import Draining, StoreUnavailable
 from app.core.ids import Birth, RunId, SessionId
 from app.core.keys import SessionKey, derived_session_id, new_run_id
 from app.core.messages import Part, TextPart
+from app.core.records import Busy
 from app.engine.broadcast import Broadcast
 from app.engine.services import Services
 from app.engine.spill import spill_parts
 from app.engine.views import Accepted, Invocation
 from app.engine.worker import Worker
 from app.stores.base import Attached, Claimed, Joined, Queued, Submitted
-from app.stores.bus import Announced
+from app.stores.bus import Announced, Nudge
 from app.stores.head import Claimant, Submission
 
 TITLE_CHARS = 80
@@ -44,10 +45,12 @@ class Admission:
         claimant = self._worker.reserve()
         try:
             outcome = await self._insist(key, submission, claimant)
+            if isinstance(outcome, Claimed):
+                await self._prime(key, outcome)
         except BaseException:
             self._give_back(claimant)
             raise
-        return await self._accept(key, outcome, claimant)
+        return self._accept(key, outcome, claimant, submission.policy)
 
     def _session(self, who: Principal, invocation: Invocation) -> SessionId:
         if invocation.session is not None:
@@ -82,21 +85,25 @@ class Admission:
         if claimant is not None:
             self._worker.give_back(claimant)
 
-    async def _accept(self, key: SessionKey, outcome: Submitted, claimant: Claimant | None) -> Accepted:
+    async def _prime(self, key: SessionKey, claimed: Claimed) -> None:
+        await self._broadcast.prime(key, claimed.log.head.birth, claimed.seq - 1, claimed.claim.epoch)
+
+    def _accept(self, key: SessionKey, outcome: Submitted, claimant: Claimant | None, policy: Busy) -> Accepted:
+        """Starts the run or tells its owner. Never waits: a client that leaves now cannot lose a claim."""
         if isinstance(outcome, Claimed):
-            return await self._start(key, outcome)
+            return self._start(key, outcome)
         self._give_back(claimant)
         bus = self._services.stores.bus
         bus.publish(key, Announced(outcome.birth, outcome.seq))
         if isinstance(outcome, Queued | Joined) and outcome.ready:
             bus.wake()
+        elif isinstance(outcome, Queued) and policy is Busy.INTERRUPT:
+            bus.publish(key, Nudge(outcome.run_id))
         return _accepted(key, outcome.birth, outcome.run_id, outcome)
 
-    async def _start(self, key: SessionKey, claimed: Claimed) -> Accepted:
+    def _start(self, key: SessionKey, claimed: Claimed) -> Accepted:
         head = claimed.log.head
-        claimed_log = claimed.log.until(claimed.claim)
-        await self._broadcast.prime(key, head.birth, claimed.seq - 1, claimed.claim.epoch)
-        self._worker.start(key, claimed.claim, claimed_log)
+        self._worker.start(key, claimed.claim, claimed.log.until(claimed.claim))
         entries = tuple(entry for entry in claimed.log.entries if entry.seq >= claimed.seq)
         self._services.stores.bus.publish(key, Announced(head.birth, head.seq, entries))
         return _accepted(key, head.birth, claimed.run_id, claimed)

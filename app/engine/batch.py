@@ -7,16 +7,18 @@ from typing import Self
 
 from msgspec.structs import replace
 
-from app.core.errors import BatonError, StoreUnavailable, ToolError
+from app.core.encoding import encode_record
+from app.core.errors import BatonError, RecordTooLarge, StoreUnavailable, ToolError
 from app.core.messages import ToolResultPart
 from app.core.records import AnyRecord, Outcome, ToolFinished
 from app.core.state import ActiveRun, OpenCall
 from app.core.tools import ToolOutput
+from app.engine.interrupt import is_cancelled
 from app.engine.ledger import StoredLedger
 from app.engine.plan import call_key
 from app.engine.services import Services
 from app.engine.shown import Shown
-from app.engine.spill import bound_result, fill_arguments
+from app.engine.spill import bound_result, fill_arguments, unicode
 from app.engine.tasks import Tasks
 from app.engine.tenure import Tenure
 from app.tools.base import Tool, ToolContext
@@ -84,7 +86,7 @@ class Batch:
 
     async def _bound(self, call: OpenCall, output: ToolOutput) -> ToolResultPart:
         part = ToolResultPart(
-            item=call.item, call_id=call.call_id, name=call.name, text=_unicode(output.text), is_error=output.is_error
+            item=call.item, call_id=call.call_id, name=call.name, text=unicode(output.text), is_error=output.is_error
         )
         try:
             return await bound_result(part, self._tenure.key.tenant, self._services.stores.blobs)
@@ -102,11 +104,15 @@ class Batch:
                 output = await self._call(tool, call)
         except TimeoutError:
             return _failure(f"the call took longer than {tool.spec.timeout:g} s and was stopped"), "timeout"
-        except (ToolError, StoreUnavailable) as error:
+        except (ToolError, StoreUnavailable, RecordTooLarge) as error:
             return _failure(str(error)), "error"
         except Exception as error:
             log.exception("tool %s failed", call.name)
             return _failure(f"the tool failed with an internal {type(error).__name__}"), "error"
+        except asyncio.CancelledError:
+            if is_cancelled():
+                raise
+            return _failure("the tool's own work was cancelled before it was done"), "error"
         return output, "error" if output.is_error else "ok"
 
     def _tool(self, name: str) -> Tool | None:
@@ -125,7 +131,13 @@ class Batch:
             clock=services.clock,
             emit=shown.emit,
         )
-        return await tool.run(arguments, context)
+        try:
+            output = await tool.run(arguments, context)
+            if output.patch is not None:
+                encode_record(output.patch)
+            return output
+        finally:
+            shown.close()
 
 
 class _Output:
@@ -135,17 +147,16 @@ class _Output:
         self._shown, self._run, self._call = shown, run, call
         self._left = EMITTED_CHARS
 
+    def close(self) -> None:
+        """Nothing more is shown, whatever the tool has left behind."""
+        self._left = 0
+
     def emit(self, text: str) -> None:
         """The text is on its way to whoever watches."""
         if self._left > 0 and text:
-            self._shown.add(self._run.run_id, self._call.item, "output", _unicode(text[: self._left]))
+            self._shown.add(self._run.run_id, self._call.item, "output", unicode(text[: self._left]))
             self._shown.flush_soon()
         self._left -= len(text)
-
-
-def _unicode(text: str) -> str:
-    """Gives the text with U+FFFD for halves of characters, which no record can hold."""
-    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _failure(text: str) -> ToolOutput:

@@ -14,11 +14,12 @@ The ring itself is `channel.py`, the bytes are `frames.py`.
 
 import asyncio
 import itertools
+import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 
 from app.core.clock import Clock
-from app.core.errors import SessionNotFound, StoreUnavailable
+from app.core.errors import BatonError, SessionNotFound
 from app.core.ids import Birth, RunId
 from app.core.keys import SessionKey
 from app.core.records import Entry
@@ -31,12 +32,14 @@ from app.engine.frames import (
     Frame,
     record_frame,
     reset_frame,
-    restamped,
     snapshot_frame,
+    stamped,
 )
 from app.engine.tasks import Tasks
 from app.stores.base import Heads, Sessions
 from app.stores.bus import Announced, Bus, Gone, OpenItems
+
+log = logging.getLogger(__name__)
 
 TICK_SECONDS = 2.0
 KEEP_ALIVE_TICKS = 7
@@ -98,7 +101,11 @@ class Broadcast:
         if held is None or held.channel.gone or birth not in {None, held.channel.birth or birth}:
             held = self._channels[key] = _Held(Channel(key, self.sessions, self.bus, self._spawn))
             held.followers = 1
-            held.stop = await self.bus.subscribe(key, held.channel.deliver)
+            try:
+                held.stop = await self.bus.subscribe(key, held.channel.deliver)
+            except BaseException:
+                self._let_go(key, held)
+                raise
         else:
             held.followers += 1
         return held
@@ -112,7 +119,8 @@ class Broadcast:
                 del self._channels[key]
 
     def _spawn(self, work: Coroutine[None, None, None]) -> object:
-        return self._tasks.start(work)
+        """Starts what a channel needs, unless its followers are being sent away."""
+        return work.close() if self.closing else self._tasks.start(work)
 
     async def _tick_forever(self) -> None:
         """Makes up for lost announcements: one bulk read of the heads that are followed here."""
@@ -127,7 +135,8 @@ class Broadcast:
     async def _check(self, channels: list[Channel]) -> None:
         try:
             heads = await self._heads.peek([channel.key for channel in channels]) if channels else {}
-        except StoreUnavailable:
+        except BatonError as error:
+            log.warning("could not look at the sessions that are followed: %s", error)
             return
         for channel in channels:
             head = heads.get(channel.key)
@@ -189,6 +198,7 @@ class Stream:
             else:
                 yield PREAMBLE
                 self._last, self._epoch, self._d = self._cursor.seq, self._cursor.epoch, self._cursor.d
+                self._over = self._is_final()
             async for followed in self._follow(channel, position):
                 yield followed
 
@@ -205,8 +215,8 @@ class Stream:
             elif channel.beats != beats:
                 beats = channel.beats
                 yield KEEP_ALIVE
-            if position == channel.end and not self._over:
-                await channel.changed.wait()
+            if position == channel.end and not (self._over or channel.gone or self._broadcast.closing):
+                await channel.news()
 
     async def _replay(self, channel: Channel) -> AsyncGenerator[bytes, None]:
         """Yields what the store has after the cursor, then the open items as their owner has them."""
@@ -214,7 +224,7 @@ class Stream:
         log = await sessions.read(key, max(self._cursor.seq, self._first), PAGE)
         birth, reset = log.head.birth, self._misses(log.head.birth, log.head.seq)
         self._last = self._first if reset else max(self._cursor.seq, self._first)
-        self._over = self._final is not None and self._last >= self._final
+        self._over = self._is_final()
         replayed = b"" if reset else self._pass_entries(birth, log.entries)
         yield PREAMBLE + (reset_frame(birth, self._last, reset) if reset else b"") + replayed
         async for data in self._read_to(birth, log.head.seq):
@@ -239,6 +249,10 @@ class Stream:
                 raise SessionNotFound("the session was deleted while it was read")
             yield self._pass_entries(birth, log.entries)
 
+    def _is_final(self) -> bool:
+        """Says whether the run's last record has been seen."""
+        return self._final is not None and self._last >= self._final
+
     def _pass_entries(self, birth: Birth, entries: Sequence[Entry]) -> bytes:
         return b"".join([self._pass_record(record_frame(birth, entry)) for entry in entries if not self._over])
 
@@ -259,7 +273,7 @@ class Stream:
         self._epoch, self._d = opened.epoch, opened.d
         closings = [closing for seq, closing in self._closings if seq > opened.seq]
         shown = [
-            snapshot_frame(opened, text, self._last)
+            snapshot_frame(opened, text, self._last).data
             for text in opened.items
             if self._concerns(text.run_id) and not any(closing.closes(text.item) for closing in closings)
         ]
@@ -267,9 +281,18 @@ class Stream:
 
     def _pass(self, channel: Channel, frame: Frame) -> bytes:
         """Gives the frame's bytes if the follower has not seen them, else nothing."""
-        if self._over or frame.is_extra:
-            return frame.data if frame.is_extra else b""
+        if self._over:
+            return b""
+        if frame.is_extra:
+            return self._pass_extra(channel, frame)
         return self._pass_delta(channel, frame) if frame.d else self._pass_record(frame)
+
+    def _pass_extra(self, channel: Channel, frame: Frame) -> bytes:
+        """Gives a gap, or an item whole after it; the deltas that are in it will be dropped."""
+        if frame.d:
+            self._epoch, self._d = frame.epoch, frame.d
+        concerned = frame.run_id is None or self._concerns(frame.run_id)
+        return stamped(frame, channel.birth or Birth(""), self._last) if concerned else b""
 
     def _pass_record(self, frame: Frame) -> bytes:
         if frame.seq <= self._last or frame.seq <= self._first:
@@ -292,7 +315,7 @@ class Stream:
         if not self._concerns(frame.run_id):
             return b""
         if frame.seq < self._last and channel.birth is not None:
-            return restamped(frame, channel.birth, self._last)
+            return stamped(frame, channel.birth, self._last)
         return frame.data
 
     def _concerns(self, run_id: RunId | None) -> bool:

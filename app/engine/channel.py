@@ -3,12 +3,13 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
+from itertools import islice
 
 from app.core.errors import BatonError
-from app.core.ids import Birth, ItemId
+from app.core.ids import Birth
 from app.core.keys import SessionKey
 from app.core.records import Entry
-from app.engine.frames import Cursor, Frame, delta_frame, gap_frame, healing_frame, record_frame
+from app.engine.frames import Closing, Cursor, Frame, delta_frame, gap_frame, record_frame, snapshot_frame
 from app.stores.base import Sessions
 from app.stores.bus import Announced, Bus, Delta, Gone, Live, Nudge
 
@@ -41,7 +42,6 @@ class Channel:
         self.delta_floor = 0
         self.first = 0
         """The position of the ring's first frame; positions only grow."""
-        self.changed = asyncio.Event()
         self.beats = 0
         """Rises whenever followers that have nothing to say should say that they are alive."""
         self._d = 0
@@ -50,6 +50,7 @@ class Channel:
         self._sessions = sessions
         self._bus = bus
         self._spawn = spawn
+        self._followers: list[asyncio.Future[None]] = []
         self._waiting: list[Live] | None = []
         """What came while the channel could not take it: before it began, or while it reads the store."""
 
@@ -94,10 +95,18 @@ class Channel:
         else:
             self._end()
 
+    def news(self) -> asyncio.Future[None]:
+        """Gives what is done at the next pulse, for one follower to wait for."""
+        follower = asyncio.get_running_loop().create_future()
+        self._followers.append(follower)
+        return follower
+
     def pulse(self) -> None:
         """Every follower looks at the ring."""
-        self.changed.set()
-        self.changed.clear()
+        followers, self._followers = self._followers, []
+        for follower in followers:
+            if not follower.done():
+                follower.set_result(None)
 
     def beat(self) -> None:
         """Every follower sends a keep-alive."""
@@ -118,6 +127,10 @@ class Channel:
     def _take_delta(self, delta: Delta) -> None:
         if delta.birth != self.birth or delta.epoch < self.epoch:
             return
+        if delta.seq > self.seq:
+            self._waiting = [delta]
+            self._spawn(self._read(delta.seq))
+            return
         if delta.epoch > self.epoch:
             self.epoch, self._d = delta.epoch, 0
         if not self._d:
@@ -128,7 +141,7 @@ class Channel:
             return
         if delta.d > self._d:
             self._d = delta.d
-            self._put(delta_frame(delta, max(delta.seq, self.seq)))
+            self._put(delta_frame(delta, self.seq))
 
     def _take_announced(self, announced: Announced) -> None:
         if announced.birth != self.birth:
@@ -160,6 +173,8 @@ class Channel:
 
     def _catch_up(self) -> None:
         waiting, self._waiting = self._waiting or [], None
+        if self.gone:
+            return
         for i, message in enumerate(waiting):
             if self._waiting is not None:
                 self._waiting += waiting[i:]
@@ -173,7 +188,7 @@ class Channel:
         self._d = delta.d - 1
         if opened is not None and (opened.birth, opened.epoch) == (self.birth, self.epoch):
             for text in opened.items:
-                self._put(healing_frame(opened, text, max(self.seq, opened.seq)))
+                self._put(snapshot_frame(opened, text, max(self.seq, opened.seq)))
             self._d = max(self._d, opened.d)
         self._catch_up()
 
@@ -201,15 +216,17 @@ class Channel:
 
     def _after_record(self, seq: int) -> int:
         """Gives the position after the record `seq`, which may be the last one that is not in the ring."""
-        for i, frame in enumerate(self._ring):
-            if not frame.d and frame.seq == seq:
-                return self.first + i + 1
+        for i, frame in enumerate(reversed(self._ring)):
+            if not frame.d and not frame.is_extra and frame.seq <= seq:
+                return self.end - i
         return self.first
 
-    def _after_delta(self, cursor: Cursor) -> int:
-        """Gives the position after both the cursor's record and its delta."""
+    def _after_delta(self, cursor: Cursor) -> int | None:
+        """Gives the position after both the cursor's record and its delta, or None if other deltas came before it."""
         position = self._after_record(cursor.seq)
         for i, frame in enumerate(self._ring):
+            if frame.epoch == cursor.epoch and frame.d > cursor.d:
+                return position if position <= self.first + i else None
             if frame.epoch == cursor.epoch and frame.d == cursor.d:
                 position = max(position, self.first + i + 1)
         return position
@@ -218,10 +235,13 @@ class Channel:
         """Says whether an item that was shown before the position may still be open there."""
         if self.delta_floor:
             return True
-        shown: set[ItemId] = set()
-        for frame in self.since(self.first)[: position - self.first]:
-            if frame.item is not None:
-                shown.add(frame.item)
-            elif frame.closing is not None:
-                shown = {item for item in shown if not frame.closing.closes(item)}
-        return bool(shown)
+        closings: list[Closing] = []
+        for frame in islice(reversed(self._ring), self.end - position, None):
+            if frame.begins:
+                return False
+            if frame.closing is not None:
+                closings.append(frame.closing)
+            item = frame.item
+            if item is not None and not any(closing.closes(item) for closing in closings):
+                return True
+        return False

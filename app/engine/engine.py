@@ -106,13 +106,14 @@ class Engine:
         """Gives the run's stream after a cursor. Raises RunNotFound and BadCursor."""
         seen = Cursor.parse(cursor)
         entry = await self._runs.find(who, run_id)
+        run = entry if entry.joined is None else await self._runs.find(who, entry.joined)
         return Stream(
             self._broadcast,
             entry.key,
             seen,
-            run_id=entry.joined or entry.run_id,
+            run_id=run.run_id,
             first=entry.first - 1,
-            final=entry.last,
+            final=run.last,
             until_suspended=until_suspended,
         )
 

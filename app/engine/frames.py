@@ -10,7 +10,16 @@ from msgspec import Struct
 
 from app.core.errors import BadCursor
 from app.core.ids import Birth, ItemId, RunId
-from app.core.records import Entry, MessageAppended, RunFinished, RunResumed, RunSuspended, ToolFinished, run_of
+from app.core.records import (
+    Entry,
+    MessageAppended,
+    RunFinished,
+    RunResumed,
+    RunStarted,
+    RunSuspended,
+    ToolFinished,
+    run_of,
+)
 from app.stores.bus import Delta, OpenItems, OpenText
 
 PREAMBLE = b"retry: 1000\n\n"
@@ -50,35 +59,43 @@ class Closing(Struct, frozen=True):
         return item == self.prefix if self.exact else item.startswith(self.prefix)
 
 
-class Frame(Struct, frozen=True):
-    """One event, encoded. `d` is 0 for a record."""
+class Frame(Struct, frozen=True, kw_only=True):
+    """One event, encoded: a record, or a delta `d` of an epoch after record `seq`."""
 
     seq: int
-    epoch: int
-    d: int
-    run_id: RunId | None
-    item: ItemId | None
-    closing: Closing | None
-    ends: bool
-    """Whether it is the run's last record."""
-    suspends: bool
-    resets: bool
-    """Whether it voids all that was shown of the run's open items."""
     body: bytes
     """Everything after the id line."""
     data: bytes
     """All of it."""
+    run_id: RunId | None = None
+    item: ItemId | None = None
+    epoch: int = 0
+    d: int = 0
+    """0 for a record."""
+    closing: Closing | None = None
+    begins: bool = False
+    """Whether it is a run's first record as the active one: nothing that was shown before it is open."""
+    ends: bool = False
+    """Whether it is the run's last record."""
+    suspends: bool = False
     is_extra: bool = False
-    """Whether it is for everybody who follows now, whatever they have seen."""
+    """Whether it is for those who follow now, whatever they have seen: a gap, or a snapshot after one."""
 
 
 def record_frame(birth: Birth, entry: Entry) -> Frame:
     """Gives a record's frame; its data is the stored JSON with the seq in front."""
     record = entry.record
     body = b'event: %b\ndata: {"seq":%d,%b\n\n' % (_event(entry), entry.seq, entry.body[1:])
-    data = b"id: %b.%d\n%b" % (birth.encode(), entry.seq, body)
-    ends, suspends, resumes = (isinstance(record, kind) for kind in (RunFinished, RunSuspended, RunResumed))
-    return Frame(entry.seq, 0, 0, run_of(record), None, _closing(entry), ends, suspends, ends or resumes, body, data)
+    return Frame(
+        seq=entry.seq,
+        body=body,
+        data=_record_id(birth, entry.seq) + body,
+        run_id=run_of(record),
+        closing=_closing(entry),
+        begins=isinstance(record, RunStarted),
+        ends=isinstance(record, RunFinished),
+        suspends=isinstance(record, RunSuspended),
+    )
 
 
 def delta_frame(delta: Delta, seq: int) -> Frame:
@@ -92,39 +109,38 @@ def delta_frame(delta: Delta, seq: int) -> Frame:
     }
     body = b"event: delta\ndata: %b\n\n" % _encode(fields)
     data = _delta_id(delta.birth, seq, delta.epoch, delta.d) + body
-    return Frame(seq, delta.epoch, delta.d, delta.run_id, delta.item, None, False, False, False, body, data)
+    return Frame(seq=seq, body=body, data=data, run_id=delta.run_id, item=delta.item, epoch=delta.epoch, d=delta.d)
 
 
-def restamped(frame: Frame, birth: Birth, seq: int) -> bytes:
-    """Gives a delta's bytes under a newer record's seq, for a follower that is ahead of its runner."""
-    return _delta_id(birth, seq, frame.epoch, frame.d) + frame.body
-
-
-def snapshot_frame(open_items: OpenItems, text: OpenText, seq: int) -> bytes:
+def snapshot_frame(open_items: OpenItems, text: OpenText, seq: int) -> Frame:
     """Gives all of an open item's text so far; its id is that of the last delta in it."""
     fields = {"run_id": text.run_id, "item": text.item, "kind": text.kind, "text": text.text}
     body = b"event: item.snapshot\ndata: %b\n\n" % _encode(fields)
-    return _delta_id(open_items.birth, seq, open_items.epoch, open_items.d) + body
-
-
-def healing_frame(open_items: OpenItems, text: OpenText, seq: int) -> Frame:
-    """Gives a snapshot for those who follow already, after a gap."""
-    data = snapshot_frame(open_items, text, seq)
-    return Frame(
-        seq, open_items.epoch, open_items.d, text.run_id, text.item, None, False, False, False, b"", data, is_extra=True
-    )
-
-
-def reset_frame(birth: Birth, seq: int, reason: str) -> bytes:
-    """Tells the client that what it has is not this log: it starts again after `seq`."""
-    return b"id: %b.%d\nevent: reset\ndata: %b\n\n" % (birth.encode(), seq, _encode({"reason": reason, "after": seq}))
+    epoch, d = open_items.epoch, open_items.d
+    data = _delta_id(open_items.birth, seq, epoch, d) + body
+    return Frame(seq=seq, body=body, data=data, run_id=text.run_id, item=text.item, epoch=epoch, d=d, is_extra=True)
 
 
 def gap_frame(delta: Delta, seq: int, first: int) -> Frame:
     """Tells the clients that the deltas from `first` to before this one were lost; snapshots follow."""
     fields = _encode({"epoch": delta.epoch, "from": first, "to": delta.d - 1})
-    data = b"id: %b.%d\nevent: gap\ndata: %b\n\n" % (delta.birth.encode(), seq, fields)
-    return Frame(seq, 0, 0, None, None, None, False, False, False, b"", data, is_extra=True)
+    body = b"event: gap\ndata: %b\n\n" % fields
+    return Frame(seq=seq, body=body, data=_record_id(delta.birth, seq) + body, is_extra=True)
+
+
+def stamped(frame: Frame, birth: Birth, seq: int) -> bytes:
+    """Gives the frame's bytes under a newer record's seq, for a follower that is ahead of its runner."""
+    stamp = _delta_id(birth, seq, frame.epoch, frame.d) if frame.d else _record_id(birth, seq)
+    return stamp + frame.body
+
+
+def reset_frame(birth: Birth, seq: int, reason: str) -> bytes:
+    """Tells the client that what it has is not this log: it starts again after `seq`."""
+    return _record_id(birth, seq) + b"event: reset\ndata: %b\n\n" % _encode({"reason": reason, "after": seq})
+
+
+def _record_id(birth: Birth, seq: int) -> bytes:
+    return b"id: %b.%d\n" % (birth.encode(), seq)
 
 
 def _delta_id(birth: Birth, seq: int, epoch: int, d: int) -> bytes:

@@ -1,19 +1,32 @@
 """One model call: the conversation in, a message out, shown while it is written."""
 
+import asyncio
+import logging
+import re
 from collections.abc import Sequence
 
 from msgspec.structs import replace
 
 from app.core.clock import Clock
-from app.core.errors import ModelError
+from app.core.errors import BatonError, ModelError
 from app.core.ids import ItemId, call_id, item_id
 from app.core.messages import Message, Part, StopReason, TextPart, ThinkingPart, ToolCallPart, Usage
 from app.core.state import ActiveRun
+from app.engine.interrupt import is_cancelled
 from app.engine.shown import Shown
+from app.engine.spill import unicode
 from app.llm.base import CallDelta, Finished, Model, ModelEvent, ModelRequest, TextDelta, ThinkingDelta
+
+log = logging.getLogger(__name__)
 
 MAX_CALLS = 64
 """Calls in one message."""
+MAX_PARTS = 64
+"""Parts after which text goes on in the last text, and thinking in the last thinking."""
+NAME_CHARS = 64
+
+_ILLEGAL = re.compile(r"[^A-Za-z0-9_-]")
+"""What a call's name may not hold: providers refuse a history with such a name in it, whatever wrote it."""
 
 
 class _Text:
@@ -31,7 +44,9 @@ class _Call:
 class ModelCall:
     """Collects a message from a model's events. After an error or a cancel, `partial` is what was shown."""
 
-    def __init__(self, run: ActiveRun, shown: Shown, clock: Clock) -> None:
+    def __init__(self, run: ActiveRun, model: str, shown: Shown, clock: Clock) -> None:
+        self.model = model
+        """The model's name as `provider:model`."""
         self.item = item_id(run.run_id, run.step, 0)
         self.finished: Finished | None = None
         self._run = run
@@ -42,6 +57,20 @@ class ModelCall:
 
     async def run(self, model: Model, request: ModelRequest) -> Message:
         """Gives the whole answer. Raises ModelError; what came before it stays in `partial`."""
+        try:
+            await self._collect(model, request)
+        except BatonError:
+            raise
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and is_cancelled():
+                raise
+            log.exception("the model failed")
+            raise ModelError(f"the model failed with an internal {type(error).__name__}") from error
+        if self.finished is None:
+            raise ModelError("the model's stream ended before its answer did", retryable=True)
+        return self.message()
+
+    async def _collect(self, model: Model, request: ModelRequest) -> None:
         stream = model.stream(request)
         try:
             async for batch in stream:
@@ -50,9 +79,6 @@ class ModelCall:
         finally:
             self._shown.flush()
             await stream.aclose()
-        if self.finished is None:
-            raise ModelError("the model's stream ended before its answer did", retryable=True)
-        return self.message()
 
     @property
     def has_begun(self) -> bool:
@@ -99,24 +125,34 @@ class ModelCall:
                     self.finished = event
 
     def _add_text(self, kind: type[TextPart] | type[ThinkingPart], text: str) -> None:
-        last = self._parts[-1] if self._parts else None
-        if not isinstance(last, _Text) or last.kind is not kind:
-            last = _Text(kind)
-            self._parts.append(last)
-        last.pieces.append(text)
-        self._shown.add(self._run.run_id, self.item, "text" if kind is TextPart else "thinking", text)
+        if text:
+            text = unicode(text)
+            self._text(kind).pieces.append(text)
+            self._shown.add(self._run.run_id, self.item, "text" if kind is TextPart else "thinking", text)
+
+    def _text(self, kind: type[TextPart] | type[ThinkingPart]) -> _Text:
+        """Gives the part that goes on: the last one, or, once there are too many, the last of its kind."""
+        known = self._parts if len(self._parts) >= MAX_PARTS else self._parts[-1:]
+        for part in reversed(known):
+            if isinstance(part, _Text) and part.kind is kind:
+                return part
+        part = _Text(kind)
+        self._parts.append(part)
+        return part
 
     def _add_call(self, delta: CallDelta) -> None:
         while len(self._calls) <= delta.index:
             if len(self._calls) == MAX_CALLS:
                 raise ModelError(f"the model made more than {MAX_CALLS} calls at once")
-            call = _Call(item_id(self._run.run_id, self._run.step, len(self._calls) + 1), delta.name)
+            name = _ILLEGAL.sub("_", delta.name)[:NAME_CHARS] or "_"
+            call = _Call(item_id(self._run.run_id, self._run.step, len(self._calls) + 1), name)
             self._calls.append(call)
             self._parts.append(call)
         call = self._calls[delta.index]
-        call.pieces.append(delta.arguments)
         if delta.arguments:
-            self._shown.add(self._run.run_id, call.item, "args", delta.arguments)
+            arguments = unicode(delta.arguments)
+            call.pieces.append(arguments)
+            self._shown.add(self._run.run_id, call.item, "args", arguments)
 
 
 def _part(part: _Text | _Call) -> Part:

@@ -8,7 +8,7 @@ from app.core.errors import BatonError, LimitReached, ModelError
 from app.core.messages import Message
 from app.core.records import AnyRecord, MessageAppended
 from app.core.state import AgentState
-from app.engine.interrupt import Interrupt
+from app.engine.interrupt import Interrupt, Interrupted
 from app.engine.model_call import ModelCall
 from app.engine.services import Services
 from app.engine.shown import Shown
@@ -33,14 +33,14 @@ class ModelStep:
     async def run(self, spec: AgentSpec) -> None:
         """The answer is recorded, or why there is none."""
         clock: Clock = self._services.clock
-        call = ModelCall(self._writer.run, self._shown, clock)
+        call = ModelCall(self._writer.run, spec.model or self._services.default_model, self._shown, clock)
         seen = self._writer.state.seq
         try:
             model, name = self._services.model(spec.model)
             request = await self._request(spec, name)
             async with self._interrupt.window(self._writer.seconds_left(spec.limits)):
                 message = await call.run(model, request)
-        except TimeoutError:
+        except Interrupted:
             await self._cut_short(call, seen, spec.limits)
         except (ModelError, LimitReached) as error:
             await self._break(call, seen, error, spec.limits)
@@ -66,6 +66,7 @@ class ModelStep:
             item=call.item,
             message=Message(role="assistant", parts=parts, incomplete=message.incomplete),
             seen=seen,
+            model=call.model,
             stop=call.stop.kind,
             usage=call.usage,
         )

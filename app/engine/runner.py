@@ -6,13 +6,15 @@ and `tool_step.py`. Recovery is nothing special: a runner starts from whatever t
 
 from collections.abc import Callable
 
-from app.core.agents import Limits
-from app.core.errors import AgentNotFound
+from app.core.agents import AgentSpec, Limits
+from app.core.errors import AgentNotFound, BlobNotFound, InvalidInput
+from app.core.records import Effect
+from app.core.state import OpenCall
 from app.engine.interrupt import Interrupt
 from app.engine.model_step import ModelStep
 from app.engine.services import Services
 from app.engine.shown import Shown
-from app.engine.step import CallModel, Finish, Idle, RunTools, Suspend
+from app.engine.step import CallModel, Finish, Idle, RunTools, Step, Suspend
 from app.engine.tenure import Tenure
 from app.engine.tool_step import ToolStep
 from app.engine.writer import ResumeReason, Writer
@@ -56,20 +58,30 @@ class Runner:
         return spec.limits if spec else Limits()
 
     async def _step(self) -> None:
+        """One step further. What can never be read or recorded ends the run, not the session."""
+        if self._interrupt.is_fired:  # between two waits, or for a run that has ended meanwhile
+            self._interrupt.clear()
+            await self._writer.tenure.refresh()
+        limits = Limits()
         try:
             spec = await self._writer.spec()
-        except AgentNotFound as error:
-            await self._writer.fail(error, [], Limits())
-            return
-        limits = spec.limits if spec else Limits()
-        step = self._writer.next(limits)
-        if self._writer.draining:
-            await self._writer.settle([], limits)
-            return
+            limits = spec.limits if spec else limits
+            await self._carry_out(self._writer.next(limits), spec, limits)
+        except (AgentNotFound, BlobNotFound, InvalidInput) as error:
+            self.shown.close()
+            await self._writer.fail(error, [], limits)
+
+    async def _carry_out(self, step: Step, spec: AgentSpec | None, limits: Limits) -> None:
+        leaving = self._writer.draining
         match step:
-            case CallModel() if spec:
+            case CallModel() if spec and not leaving:
                 await self._model_step.run(spec)
-            case RunTools() if spec:
+            case RunTools(calls=calls) if spec and (not leaving or any(map(_cannot_wait, calls))):
                 await self._tool_step.run(spec, step)
             case Idle() | Suspend() | Finish() | CallModel() | RunTools():
                 await self._writer.settle([], limits)
+
+
+def _cannot_wait(call: OpenCall) -> bool:
+    """Says whether nobody else would run the call, because we have said that we do."""
+    return call.status == "started" and call.effect is Effect.UNSAFE

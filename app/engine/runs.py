@@ -8,7 +8,7 @@ from app.auth.base import Principal
 from app.core.errors import Conflict, HeadMoved, RunNotFound
 from app.core.ids import RunId
 from app.core.keys import SessionKey
-from app.core.records import AnyRecord, InputWithdrawn, RunCancelRequested, RunFinished
+from app.core.records import AnyRecord, Entry, InputWithdrawn, RunCancelRequested, RunFinished
 from app.engine.services import Services
 from app.engine.views import RunView
 from app.stores.base import Position, RunEntry
@@ -102,11 +102,8 @@ class RunDesk:
         return [RunCancelRequested(at=now, run_id=run_id)] if wanted else []
 
     async def _view(self, entry: RunEntry) -> RunView:
-        sessions = self._services.stores.sessions
-        first = (await sessions.read(entry.key, entry.first - 1, 1)).entries[0].record
-        last = None
-        if entry.last is not None:
-            last = (await sessions.read(entry.key, entry.last - 1, 1)).entries[0].record
+        first = (await self._entry(entry, entry.first)).record
+        last = None if entry.last is None else (await self._entry(entry, entry.last)).record
         view = RunView(
             run_id=entry.run_id,
             agent=entry.key.agent,
@@ -118,6 +115,12 @@ class RunDesk:
         if not isinstance(last, RunFinished):
             return view
         return replace(view, finished_at=last.at, error=last.error, usage=last.usage)
+
+    async def _entry(self, run: RunEntry, seq: int) -> Entry:
+        log = await self._services.stores.sessions.read(run.key, seq - 1, 1)
+        if log.head.birth != run.birth or not log.entries:
+            raise RunNotFound(f"the session of {run.run_id} was deleted")
+        return log.entries[0]
 
 
 async def _wait(told: asyncio.Event) -> None:

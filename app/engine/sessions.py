@@ -6,15 +6,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from app.auth.base import Principal
 from app.core.errors import BadCursor
 from app.core.ids import AgentId, Birth, SessionId
 from app.core.keys import SessionKey
-from app.core.messages import Message
+from app.core.messages import Message, ToolResultPart
 from app.core.records import Entry, InputSteered, MessageAppended, RunQueued, SessionCreated, ToolFinished
 from app.engine.ledger import StoredLedger
 from app.engine.services import Services
+from app.engine.spill import fill_messages
 from app.engine.views import MessagePage, MessageView, SessionPage, SessionView
 from app.stores.base import Position, Summary
 from app.stores.bus import Gone
@@ -22,6 +24,8 @@ from app.stores.head import Head
 
 SCAN = 256
 """Records read at a time while looking for messages."""
+PAGE_BYTES = 4 * 1024 * 1024
+"""A page of messages ends with the one that takes its texts from blobs beyond this."""
 
 
 class SessionDesk:
@@ -65,18 +69,25 @@ class SessionDesk:
         await self._services.workspaces.delete(key)
 
     async def messages(self, who: Principal, agent: AgentId, session: SessionId, after: int, limit: int) -> MessagePage:
-        """Gives messages after a seq, in the log's order. Raises SessionNotFound."""
+        """Gives messages after a seq, in the log's order, with their whole texts. Raises SessionNotFound."""
         key = _key(who, agent, session)
         found: list[MessageView] = []
+        room = PAGE_BYTES
         while True:
             log = await self._services.stores.sessions.read(key, after, SCAN)
             for entry in log.entries:
                 after = entry.seq
-                found += _messages(entry)
-                if len(found) >= limit:
+                for view in _messages(entry):
+                    found.append(await self._fill(view, key))
+                    room -= _filled_bytes(view)
+                if len(found) >= limit or room <= 0:
                     return MessagePage(messages=tuple(found), next=after if after < log.head.seq else None)
             if not log.entries or after >= log.head.seq:
                 return MessagePage(messages=tuple(found))
+
+    async def _fill(self, view: MessageView, key: SessionKey) -> MessageView:
+        filled = await fill_messages([view.message], key.tenant, self._services.stores.blobs)
+        return replace(view, message=filled[0])
 
 
 def _key(who: Principal, agent: AgentId, session: SessionId) -> SessionKey:
@@ -122,6 +133,12 @@ def _messages(entry: Entry) -> list[MessageView]:
         case _:
             return []
     return [MessageView(seq=entry.seq, at=record.at, run_id=record.run_id, message=message)]
+
+
+def _filled_bytes(view: MessageView) -> int:
+    """Gives how much text of the message comes from blobs."""
+    blobs = (getattr(part, "blob", None) for part in view.message.parts if not isinstance(part, ToolResultPart))
+    return sum(blob.size for blob in blobs if blob is not None)
 
 
 def _time(seconds: float) -> datetime:

@@ -1,10 +1,13 @@
 """The step that runs a batch of tool calls, and what to do when it is cut short."""
 
+from contextlib import suppress
+
 from app.core.agents import AgentSpec
+from app.core.errors import StoreUnavailable
 from app.core.records import AnyRecord, Effect, ToolFinished
 from app.core.state import OpenCall
 from app.engine.batch import Batch
-from app.engine.interrupt import Interrupt
+from app.engine.interrupt import Interrupt, Interrupted
 from app.engine.plan import finish_call
 from app.engine.services import Services
 from app.engine.shown import Shown
@@ -44,7 +47,7 @@ class ToolStep:
                 try:
                     async with self._interrupt.window(self._writer.seconds_left(spec.limits)):
                         records = await batch.results()
-                except TimeoutError:
+                except Interrupted:
                     return False
                 for record in records:
                     if isinstance(record, ToolFinished):
@@ -52,8 +55,13 @@ class ToolStep:
                 await self._writer.settle(records, spec.limits, busy=batch.is_running)
                 if batch.is_running and self._writer.run.cancelling:
                     return False
-            await batch.ledger.forget()
+            await self._forget(batch)
         return True
+
+    async def _forget(self, batch: Batch) -> None:
+        """The calls' notes are gone, or lie there until their session is deleted: nobody will read them."""
+        with suppress(StoreUnavailable):
+            await batch.ledger.forget()
 
     async def _cut_short(self, spec: AgentSpec) -> None:
         """Somebody cancelled, the run's time is over, or this replica is leaving: then the calls are in doubt."""

@@ -17,7 +17,7 @@ from app.engine.tenure import Tenure
 from app.engine.writer import ResumeReason
 from app.stores.base import Log
 from app.stores.bus import Gone, Live, Nudge
-from app.stores.head import Claim, Claimant
+from app.stores.head import Claim, Claimant, Head
 
 log = logging.getLogger(__name__)
 
@@ -99,8 +99,19 @@ class Worker:
         seats = dict(self._seats)
         heads = await self.services.stores.heads.peek(tuple(seats)) if seats else {}
         for key, seat in seats.items():
-            if key not in heads or heads[key].cancelling:
-                seat.interrupt()
+            seat.look(heads.get(key))
+
+    def check_soon(self, seat: "_Seat") -> None:
+        """That session's head is read at once."""
+        self._tasks.start(self._check(seat))
+
+    async def _check(self, seat: "_Seat") -> None:
+        try:
+            heads = await self.services.stores.heads.peek((seat.key,))
+        except BatonError as error:
+            log.warning("could not look at %s: %s", seat.key.encode(), error)
+        else:
+            seat.look(heads.get(seat.key))
 
     def claimant(self) -> Claimant:
         """Gives a claimant with a fresh nonce, held from now on."""
@@ -217,6 +228,14 @@ class _Seat:
             mute()
             runner.shown.close()
 
+    def look(self, head: Head | None) -> None:
+        """The runner is interrupted if its session is gone or its run cancelled; a head older than its state is not."""
+        tenure = self._runner.tenure if self._runner is not None else None
+        if tenure is None:
+            return
+        if head is None or head.birth != tenure.birth or (head.cancelling and head.seq >= tenure.state.seq):
+            self.interrupt()
+
     def interrupt(self) -> None:
         """The runner looks at the log."""
         if self._runner is not None:
@@ -229,7 +248,7 @@ class _Seat:
 
     def _hear(self, message: Live) -> None:
         if isinstance(message, Nudge | Gone):
-            self.interrupt()
+            self._worker.check_soon(self)
 
     def _heir(self) -> Claimant | None:
         """Gives a claimant for the next queued run, in this slot; only the newest one counts."""

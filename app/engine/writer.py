@@ -9,10 +9,16 @@ from app.core.records import AnyRecord, Effect, Fault, RunFinished, RunResumed
 from app.core.state import ActiveRun, AgentState, OpenCall
 from app.engine.plan import plan
 from app.engine.services import Services
+from app.engine.spill import unicode
 from app.engine.step import CallModel, Finish, Idle, RunTools, Step, Suspend, next_step
 from app.engine.tenure import Tenure
 from app.stores.base import Release
 from app.stores.head import Claimant
+
+FAULT_CHARS = 2000
+"""What a record says of an error, at most."""
+SLACK_SECONDS = 0.01
+"""How late a deadline is noticed, lest a timer that is early by its own resolution finds time left."""
 
 ResumeReason = Literal["takeover", "handover", "woken", "model_stream"]
 
@@ -50,21 +56,26 @@ class Writer:
 
     def seconds_left(self, limits: Limits) -> float:
         """Gives the wall time that the run may still take."""
-        return limits.seconds - (self._services.clock.now() - self.run.started_at).total_seconds()
+        elapsed = (self._services.clock.now() - self.run.started_at).total_seconds()
+        return limits.seconds - elapsed + SLACK_SECONDS
 
     async def settle(self, records: Sequence[AnyRecord], limits: Limits, *, busy: bool = False) -> None:
         """The records and all that follows from them are durable; the session is let go if nothing is left to do.
 
-        When others' records turn up first, it is decided again in their light. `busy`: calls are still under way.
+        When others' records turn up first, it is decided again in their light. `busy`: calls are still under way, so
+        nothing follows yet.
         """
+        if busy:
+            await self.tenure.commit(records)
+            return
         while True:
             planned = plan(self.state, records, limits, self._effect_of, self._services.clock.now())
-            if await self.tenure.commit(planned.records, None if busy else self._release(planned.then)):
+            if await self.tenure.commit(planned.records, self._release(planned.then)):
                 return
 
     async def fail(self, error: BatonError, records: Sequence[AnyRecord], limits: Limits) -> None:
         """The run is finished as failed, after those records."""
-        fault = Fault(code=error.code, message=str(error))
+        fault = Fault(code=error.code, message=unicode(str(error)[:FAULT_CHARS]))
         now, run = self._services.clock.now(), self.run
         end = RunFinished(at=now, run_id=run.run_id, status="failed", error=fault, usage=run.usage)
         await self.settle([*records, end], limits)

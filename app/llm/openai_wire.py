@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from app.core.errors import ModelError
-from app.core.messages import FilePart, ImagePart, Message, ToolCallPart, ToolResultPart
+from app.core.messages import FilePart, ImagePart, Message, TextPart, ToolCallPart, ToolResultPart
 from app.core.tools import ToolSpec
 from app.llm.base import ModelRequest
 
@@ -163,14 +163,24 @@ def _messages(request: ModelRequest) -> Iterator[WireMessage]:
     if request.system:
         yield SystemMessage(request.system)
     for message in request.messages:
-        _refuse_media(message)
-        match message.role:
-            case "user":
-                yield UserMessage(message.text())
-            case "assistant":
-                yield from _assistant(message)
-            case "tool":
-                yield from _results(message)
+        match message:
+            case Message(role="user", parts=(TextPart(text=text),)):  # nearly all messages are one text
+                yield UserMessage(text)
+            case Message(role="assistant", parts=(TextPart(text=text),)) if text:
+                yield AssistantMessage(text)
+            case _:
+                yield from _any(message)
+
+
+def _any(message: Message) -> Iterator[WireMessage]:
+    _refuse_media(message)
+    match message.role:
+        case "user":
+            yield UserMessage(message.text())
+        case "assistant":
+            yield from _assistant(message)
+        case "tool":
+            yield from _results(message)
 
 
 def _refuse_media(message: Message) -> None:

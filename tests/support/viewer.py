@@ -21,6 +21,8 @@ class Viewer:
         self._epoch = 0
         self._d = 0
         self._stale: set[tuple[str, str]] = set()
+        self._done: set[str] = set()
+        """Steps whose message, and calls whose result, is recorded: nothing more may be shown of them."""
 
     def reconnect(self) -> None:
         """The connection was lost: of items that were open, pieces may have been missed if their record came first."""
@@ -75,8 +77,13 @@ class Viewer:
             assert not repeated or event.name == "item.snapshot", f"delta {event.id} twice"
             self._epoch, self._d = int(epoch), int(d)
 
+    def _check_open(self, item: str, kind: str) -> None:
+        place = item if kind == "output" else item.rpartition(":")[0]
+        assert place not in self._done, f"{kind} of {item} after its record"
+
     def _delta(self, data: dict[str, Any]) -> None:
         item = data["item"], data["kind"]
+        self._check_open(*item)
         shown = self.texts.get(item, "")
         assert data["offset"] == len(shown), f"{item} has {len(shown)} characters, the delta begins at {data['offset']}"
         self.texts[item] = shown + data["text"]
@@ -84,6 +91,7 @@ class Viewer:
 
     def _snapshot(self, data: dict[str, Any]) -> None:
         item = data["item"], data["kind"]
+        self._check_open(*item)
         assert data["text"].startswith(self.texts.get(item, "")), "a snapshot takes back what was shown"
         self.texts[item] = data["text"]
         self._stale.discard(item)
@@ -94,8 +102,10 @@ class Viewer:
         assert not self._whole or not seqs or data["seq"] == seqs[-1] + 1, f"record {data['seq']} follows {seqs[-1:]}"
         self.records.append(data)
         if data["type"] == "message.appended":
+            self._done.add(data["item"].rpartition(":")[0])
             self._close_message(data)
         elif data["type"] == "tool.finished":
+            self._done.add(data["item"])
             self._close(data["item"], "output", None)
         elif data["type"] in {"run.resumed", "run.finished"}:
             run = data["run_id"] + ":"
@@ -104,10 +114,12 @@ class Viewer:
     def _close_message(self, data: dict[str, Any]) -> None:
         parts = data["message"]["parts"]
         for kind in ("text", "thinking"):
-            self._close(data["item"], kind, "".join(part["text"] for part in parts if part["type"] == kind))
+            mine = [part for part in parts if part["type"] == kind]
+            whole = "".join(part["text"] for part in mine)
+            self._close(data["item"], kind, None if any("blob" in part for part in mine) else whole)
         for part in parts:
             if part["type"] == "tool_call":
-                self._close(part["item"], "args", part["arguments"])
+                self._close(part["item"], "args", None if "blob" in part else part["arguments"])
 
     def _close(self, item: str, kind: str, final: str | None) -> None:
         shown = self.texts.pop((item, kind), None)

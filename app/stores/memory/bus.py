@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from app.core.keys import SessionKey
 from app.stores.bus import Live, OpenItems
@@ -14,14 +14,10 @@ class _Subscription(Generic[T]):
     """One subscriber. Nothing reaches it after `stop`, not even what was on its way."""
 
     def __init__(self, deliver: Callable[[T], None], stop: Callable[["_Subscription[T]"], None]) -> None:
-        self._loop = asyncio.get_running_loop()
         self._deliver: Callable[[T], None] | None = deliver
         self._stop = stop
 
-    def send(self, message: T) -> None:
-        self._loop.call_soon(self._receive, message)
-
-    def _receive(self, message: T) -> None:
+    def receive(self, message: T) -> None:
         if self._deliver is not None:
             self._deliver(message)
 
@@ -31,10 +27,29 @@ class _Subscription(Generic[T]):
             self._stop(self)
 
 
+class _Post:
+    """What is on its way: all of it is delivered in the event loop's next turn, for the price of one callback."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._sent: list[tuple[_Subscription[Any], Any]] = []
+
+    def send(self, subscription: _Subscription[T], message: T) -> None:
+        if not self._sent:
+            self._loop.call_soon(self._deliver)
+        self._sent.append((subscription, message))
+
+    def _deliver(self) -> None:
+        sent, self._sent = self._sent, []
+        for subscription, message in sent:
+            subscription.receive(message)
+
+
 class MemoryBus:
     """Carries what is live between the parts of one process. It loses nothing, but nobody may rely on that."""
 
     def __init__(self) -> None:
+        self._post = _Post()
         self._followers: dict[SessionKey, list[_Subscription[Live]]] = {}
         self._sleepers: list[_Subscription[None]] = []
         self._owners: dict[SessionKey, list[Callable[[], OpenItems]]] = {}
@@ -51,7 +66,7 @@ class MemoryBus:
 
     def publish(self, key: SessionKey, message: Live) -> None:
         for subscription in self._followers.get(key, ()):
-            subscription.send(message)
+            self._post.send(subscription, message)
 
     async def on_wake(self, deliver: Callable[[], None]) -> Callable[[], None]:
         def ring(_: None) -> None:
@@ -63,7 +78,7 @@ class MemoryBus:
 
     def wake(self) -> None:
         for subscription in self._sleepers:
-            subscription.send(None)
+            self._post.send(subscription, None)
 
     async def answer(self, key: SessionKey, owner: Callable[[], OpenItems]) -> Callable[[], None]:
         self._owners.setdefault(key, []).append(owner)

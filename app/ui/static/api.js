@@ -46,6 +46,11 @@ export function readSession(place, signal) {
   return json("GET", at(place), { signal });
 }
 
+// Up to `limit` messages after `seq`, with their whole texts.
+export function readMessages(place, seq, limit, signal) {
+  return json("GET", `${at(place)}/messages?after=${seq}&limit=${limit}`, { signal });
+}
+
 export function deleteSession(place) {
   return request("DELETE", at(place));
 }

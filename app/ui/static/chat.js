@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { aware, currentRun, empty, expect, fold, isBusy, isFinished, pend, unpend } from "./conversation.js";
 import { follow, insist } from "./feed.js";
+import { whole } from "./whole.js";
 
 export class Chat {
   view = empty;
@@ -89,7 +90,7 @@ export class Chat {
   async #follow(connect, over) {
     this.#isFollowing = true;
     try {
-      const take = (event) => this.#put(fold(this.view, event));
+      const take = async (event) => this.#put(fold(this.view, await whole(this.place, event, this.#signal)));
       await follow({ connect, take, over, ...this.#patience });
     } finally {
       this.#isFollowing = false;

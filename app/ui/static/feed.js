@@ -9,7 +9,7 @@ const LONGEST_MS = 5000;
 const SILENCE_MS = 45000;
 
 // Follows a stream until `over()`. `connect(id, signal)` opens it after the event `id`, or from its beginning;
-// `take(event)` gets every event; `tell(isLive)` is told when the connection breaks and when it is back.
+// `take(event)` gets every event, and again if it could not take it; `tell(isLive)` is told when the connection breaks and when it is back.
 // Throws a Problem that trying again would not change, and what `signal` was aborted with.
 export async function follow({ connect, take, over, tell, signal }) {
   let id = "";
@@ -24,8 +24,8 @@ export async function follow({ connect, take, over, tell, signal }) {
         watch.feed();
         for (const event of batch) {
           failures = 0;
+          await take({ type: event.type, data: JSON.parse(event.data) });
           id = event.id || id;
-          take({ type: event.type, data: JSON.parse(event.data) });
         }
         if (over()) return;
       }

@@ -17,3 +17,9 @@ async def provided(home: Path, **more: str) -> AsyncGenerator[tuple[FakeProvider
         variables = {"OPENAI_BASE_URL": provider.base_url, "OPENAI_API_KEY": KEY, "BATON_MODEL": "openai:m"}
         async with running(home, **(variables | more)) as server:
             yield provider, server
+
+
+def forget(provider: FakeProvider) -> None:
+    """The provider has neither requests nor replies of an earlier test."""
+    provider.requests.clear()
+    provider._replies.clear()

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from tests.e2e.api.conftest import CONTRACT
-from tests.e2e.api.provided import provided
+from tests.e2e.api.provided import forget, provided
 from tests.e2e.api.talk import Talk
 from tests.support.http import Client
 from tests.support.provider import FakeProvider, Pause, Reply, Step, answer, chunk, sse
@@ -40,7 +41,7 @@ async def held(place: Place, model: "Model") -> AsyncIterator[Talk]:
         model.run = await talk.start("first")
         await model.provider.arrival()
         yield talk
-        await talk.api.post(f"/v1/runs/{model.run}/cancel")
+        await talk.api.delete(talk.path)
 
 
 class Model:
@@ -48,7 +49,7 @@ class Model:
 
     def __init__(self, provider: FakeProvider) -> None:
         self.provider, self.gate, self.run = provider, asyncio.Event(), ""
-        provider.requests.clear()
+        forget(provider)
 
     def hold(self) -> None:
         """The next answer stops in the middle."""
@@ -103,6 +104,19 @@ async def test_steer_joins_the_active_run(held: Talk, model: Model) -> None:
     assert [record["input"][0]["text"] for record in seen.of_type("input.steered")] == ["second"]
     assert model.heard() == ["first", "Hello", "second"]
     assert [text for _, text in await held.said()] == ["first", "second", "Hello", "Both, then."]
+
+
+async def test_a_steered_input_can_be_followed_by_its_own_name(held: Talk, model: Model) -> None:
+    await held.post("second", on_busy="steer", background=True)
+    model.provider.add(answer("Both, then."))
+    model.gate.set()
+    seen = await held.follow(model.run)
+    joined = seen.of_type("input.steered")[0]
+    view = (await held.api.get(f"/v1/runs/{joined['input_id']}")).json
+    assert (view["status"], view["joined"]) == ("joined", model.run)
+    birth = (seen.last_id or "").partition(".")[0]
+    later = await held.follow(joined["input_id"], f"{birth}.{joined['seq']}")
+    assert later.records == [record for record in seen.records if record["seq"] > joined["seq"]]
 
 
 async def test_a_steered_input_gets_the_result_of_the_run_it_joined(held: Talk, model: Model) -> None:
@@ -170,8 +184,10 @@ async def test_a_repeated_request_is_the_same_run(held: Talk, model: Model) -> N
 async def test_an_idempotency_key_is_for_one_request(held: Talk) -> None:
     key = {"Idempotency-Key": "k-1"}
     await held.post("second", headers=key, background=True)
-    for body in ({"text": "third"}, {"text": "second", "metadata": {"a": "b"}}, {"text": "second", "on_busy": "steer"}):
-        other = await held.post(**body, headers=key, background=True)
+    others: list[tuple[str, dict[str, Any]]]
+    others = [("third", {}), ("second", {"metadata": {"a": "b"}}), ("second", {"on_busy": "steer"})]
+    for text, more in others:
+        other = await held.post(text, headers=key, background=True, **more)
         assert (other.status, other.code) == (422, "idempotency_mismatch")
 
 

@@ -125,5 +125,5 @@ async def test_trap_requests_without_ids_shared_one_slot(api: Client) -> None:
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(ask(number)) for number in range(8)]
-    assert len({session for session, _ in map(asyncio.Task.result, tasks)}) == 8
-    assert len({run for _, run in map(asyncio.Task.result, tasks)}) == 8
+    found = [task.result() for task in tasks]
+    assert len({session for session, _ in found}) == len({run for _, run in found}) == 8

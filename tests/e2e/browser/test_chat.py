@@ -138,3 +138,18 @@ async def test_it_fits_a_small_phone(server: Server, tab: Tab) -> None:
     await expect(tab.sessions.first).to_be_visible()
     await tab.page.keyboard.press("Escape")
     await expect(tab.sessions.first).to_be_hidden()
+
+
+async def test_a_long_answer_stays_whole(tmp_path: Path, tab: Tab) -> None:
+    text = " ".join(f"word{number}" for number in range(12_000))
+    script = tmp_path / "long.yaml"
+    script.write_text(f"turns:\n  - - text: {text}\n      chunk: 5000\n")
+    async with running(tmp_path, BATON_MODEL="scripted:long", BATON_SCRIPT=str(script)) as server:
+        await tab.open(server.url)
+        await tab.send("q" * 40_000)
+        await expect(tab.run("completed")).to_have_count(1)
+        assert len((await tab.prose.all_inner_texts())[0]) == len(text)
+        await tab.page.reload()
+        await expect(tab.run("completed")).to_have_count(1)
+        assert (await tab.prose.all_inner_texts())[0].endswith(" word11999")
+        assert len((await tab.inputs.all_inner_texts())[0]) == 40_000
