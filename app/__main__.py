@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import sys
+from importlib.metadata import version
 from typing import Any
 
 from app.core.errors import ConfigError
@@ -22,6 +23,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="baton", description="An agent server that hands every run on.")
+    parser.add_argument("--version", action="version", version=f"baton {version('baton')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     serve = commands.add_parser("serve", help="serve the API and the chat page")
     serve.add_argument("--host", help="the address to listen on (BATON_HOST)")

@@ -3,7 +3,7 @@
 from fastapi import Request, Response
 
 from app.api.disconnect import unless_gone
-from app.api.port import Engine
+from app.api.port import Engine, Stream
 from app.api.responses import MsgspecResponse, run_headers
 from app.api.schemas.queries import MAX_PAGE
 from app.api.schemas.requests import RunRequest
@@ -14,7 +14,12 @@ from app.engine.views import Accepted, Invocation
 
 
 async def answer(
-    engine: Engine, who: Principal, request: Request, body: RunRequest, invocation: Invocation
+    engine: Engine,
+    who: Principal,
+    request: Request,
+    body: RunRequest,
+    invocation: Invocation,
+    last_event_id: str | None,
 ) -> Response:
     """The input is in the log. Gives the answer that the body asks for; a client that leaves cancels nothing."""
     accepted = await engine.submit(who, invocation)
@@ -22,9 +27,16 @@ async def answer(
     if body.background:
         return MsgspecResponse(await engine.run(who, accepted.run_id), 202, headers)
     if body.stream:
-        return EventStream(await engine.follow_accepted(accepted))
+        return EventStream(await _stream(engine, who, accepted, last_event_id))
     result = await unless_gone(request.receive, _result(engine, who, accepted))
     return MsgspecResponse(result, headers=headers)
+
+
+async def _stream(engine: Engine, who: Principal, accepted: Accepted, last_event_id: str | None) -> Stream:
+    """Gives the run's stream; that of a request which came before goes on after what its client has seen."""
+    if accepted.outcome == "attached" and last_event_id is not None:
+        return await engine.follow_run(who, accepted.run_id, last_event_id, until_suspended=False)
+    return await engine.follow_accepted(accepted)
 
 
 async def _result(engine: Engine, who: Principal, accepted: Accepted) -> RunResult:

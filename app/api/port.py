@@ -1,7 +1,7 @@
 """The engine as the API sees it. `app.engine` implements it; tests bring one that lives in memory."""
 
 from collections.abc import AsyncGenerator
-from typing import Any, Protocol
+from typing import Protocol
 
 from app.auth.base import Principal
 from app.core.ids import AgentId, RunId, SessionId
@@ -55,7 +55,7 @@ class SessionDesk(Protocol):
     """Makes, shows, lists and deletes a caller's sessions."""
 
     async def create_session(
-        self, who: Principal, agent: AgentId, session: SessionId | None, title: str, metadata: dict[str, Any]
+        self, who: Principal, agent: AgentId, session: SessionId | None, title: str, metadata: dict[str, str]
     ) -> SessionView:
         """The session exists. Raises SessionExists, AgentNotFound."""
         ...

@@ -6,7 +6,7 @@ added with a default; anything else is a new type, written only once every repli
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from msgspec import Struct
 
@@ -62,7 +62,7 @@ class SessionCreated(Record, frozen=True, kw_only=True, tag="session.created"):
     """The log begins."""
 
     title: str = ""
-    metadata: dict[str, Any] = {}
+    metadata: dict[str, str] = {}
 
 
 class RunQueued(Record, frozen=True, kw_only=True, tag="run.queued"):
@@ -71,7 +71,7 @@ class RunQueued(Record, frozen=True, kw_only=True, tag="run.queued"):
     run_id: RunId
     input: tuple[Part, ...]
     policy: Busy = Busy.ENQUEUE
-    metadata: dict[str, Any] = {}
+    metadata: dict[str, str] = {}
 
 
 class RunStarted(Record, frozen=True, kw_only=True, tag="run.started"):
@@ -197,7 +197,7 @@ class StatePatched(Record, frozen=True, kw_only=True, tag="state.patched"):
 
     run_id: RunId | None = None
     title: str | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: dict[str, str] | None = None
     todos: tuple[Todo, ...] | None = None
     plan_mode: bool | None = None
     rules: tuple[str, ...] | None = None

@@ -1,7 +1,7 @@
 """The agent's state: what the log adds up to. Never stored for itself, only as a checkpoint of the fold."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
@@ -67,7 +67,7 @@ class AgentState(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     seq: int = 0
     title: str = ""
-    metadata: dict[str, Any] = {}
+    metadata: dict[str, str] = {}
     messages: tuple[Message, ...] = ()
     summary: str | None = None
     steered: tuple[SteeredInput, ...] = ()

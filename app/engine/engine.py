@@ -4,7 +4,6 @@ import itertools
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from app.auth.base import Principal
 from app.core.errors import BatonError
@@ -79,7 +78,7 @@ class Engine:
         return await self._runs.finished(who, run_id)
 
     async def create_session(
-        self, who: Principal, agent: AgentId, session: SessionId | None, title: str, metadata: dict[str, Any]
+        self, who: Principal, agent: AgentId, session: SessionId | None, title: str, metadata: dict[str, str]
     ) -> SessionView:
         """The session exists. Raises AgentNotFound and SessionExists."""
         return await self._sessions.create(who, agent, session, title, metadata)

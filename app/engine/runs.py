@@ -8,7 +8,7 @@ from app.auth.base import Principal
 from app.core.errors import Conflict, HeadMoved, RunNotFound
 from app.core.ids import RunId
 from app.core.keys import SessionKey
-from app.core.records import AnyRecord, Entry, InputWithdrawn, RunCancelRequested, RunFinished
+from app.core.records import AnyRecord, Entry, InputWithdrawn, RunCancelRequested, RunFinished, RunQueued
 from app.engine.services import Services
 from app.engine.views import RunView
 from app.stores.base import Position, RunEntry
@@ -112,9 +112,17 @@ class RunDesk:
             created_at=first.at,
             joined=entry.joined,
         )
+        if isinstance(first, RunQueued):
+            view = replace(view, metadata=first.metadata)
+        if entry.stage == "active":
+            view = replace(view, cancelling=await self._is_cancelling(entry))
         if not isinstance(last, RunFinished):
             return view
         return replace(view, finished_at=last.at, error=last.error, usage=last.usage)
+
+    async def _is_cancelling(self, run: RunEntry) -> bool:
+        head = (await self._services.stores.heads.peek([run.key])).get(run.key)
+        return head is not None and head.active == run.run_id and head.cancelling
 
     async def _entry(self, run: RunEntry, seq: int) -> Entry:
         log = await self._services.stores.sessions.read(run.key, seq - 1, 1)

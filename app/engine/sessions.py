@@ -3,7 +3,6 @@
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -35,7 +34,7 @@ class SessionDesk:
         self._services = services
 
     async def create(
-        self, who: Principal, agent: AgentId, session: SessionId | None, title: str, metadata: dict[str, Any]
+        self, who: Principal, agent: AgentId, session: SessionId | None, title: str, metadata: dict[str, str]
     ) -> SessionView:
         """The session exists, without a run. Raises AgentNotFound and SessionExists."""
         services = self._services
@@ -49,7 +48,9 @@ class SessionDesk:
         """Gives the session as its head has it. Raises SessionNotFound."""
         key = _key(who, agent, session)
         log = await self._services.stores.sessions.read(key, 0, 1)
-        return _view(key, log.head)
+        created = log.entries[0].record if log.entries else None
+        view = _view(key, log.head)
+        return replace(view, metadata=created.metadata) if isinstance(created, SessionCreated) else view
 
     async def page(self, who: Principal, agent: AgentId | None, cursor: str | None, limit: int) -> SessionPage:
         """Gives sessions, newest first. Raises BadCursor."""

@@ -24,7 +24,7 @@ async def bury_predecessors(replicas: Replicas, sessions: Sessions, incarnation:
         freed += await sweep(sessions, dead)
         await replicas.forget(dead)
     if freed:
-        log.warning("took over %d sessions of a server that stopped without letting go", freed)
+        log.warning("took over from a server that stopped without letting go; sessions: %d", freed)
     return freed
 
 

@@ -1,7 +1,7 @@
 """What the engine takes and tells: requests in and views out, without HTTP."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from msgspec import Struct
 
@@ -20,7 +20,7 @@ class Invocation(Struct, frozen=True, kw_only=True):
     input: tuple[Part, ...]
     session: SessionId | None = None
     policy: Busy = Busy.ENQUEUE
-    metadata: dict[str, Any] = {}
+    metadata: dict[str, str] = {}
     idempotency_key: str | None = None
 
 
@@ -43,6 +43,9 @@ class RunView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: RunStage
     created_at: datetime
     finished_at: datetime | None = None
+    metadata: dict[str, str] = {}
+    cancelling: bool = False
+    """Whether an active run has been told to stop."""
     joined: RunId | None = None
     """The run that took this input, if it was steered into one."""
     error: Fault | None = None
@@ -59,6 +62,7 @@ class SessionView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     created_at: datetime
     updated_at: datetime
     seq: int
+    metadata: dict[str, str] = {}
     run_id: RunId | None = None
     queued: tuple[RunId, ...] = ()
 

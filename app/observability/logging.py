@@ -30,4 +30,5 @@ def configure(level: str, stream: TextIO | None = None) -> None:
     target = sys.stderr if stream is None else stream
     handler = logging.StreamHandler(target)
     handler.setFormatter(logging.Formatter(PLAIN) if target.isatty() else JsonLines())
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # what it has to say of itself, the greeting says better
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

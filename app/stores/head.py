@@ -76,7 +76,7 @@ class Submission(Struct, frozen=True, kw_only=True):
     input: tuple[Part, ...]
     birth: Birth
     policy: Busy = Busy.ENQUEUE
-    metadata: dict[str, object] = {}
+    metadata: dict[str, str] = {}
     title: str = ""
     idempotency_key: str | None = None
     fingerprint: str = ""

@@ -150,14 +150,14 @@ async def test_a_checkpoint_of_another_fold_version_is_ignored(backend: Backend,
 
 
 async def test_what_is_read_does_not_change_later(stores: Stores) -> None:
-    claimed = await begin(stores, KEY, metadata={"list": [1]})
+    claimed = await begin(stores, KEY, metadata={"colour": "blue"})
     queued = claimed.log.entries[1].record
     assert isinstance(queued, RunQueued)
-    queued.metadata["list"] = "changed by a caller"
+    queued.metadata["colour"] = "changed by a caller"
     assert (await whole(stores, KEY)).entries[1].body == claimed.log.entries[1].body
     again = (await whole(stores, KEY)).entries[1].record
     assert isinstance(again, RunQueued)
-    assert again.metadata == {"list": [1]}
+    assert again.metadata == {"colour": "blue"}
 
 
 async def test_any_text_comes_back_as_it_was(stores: Stores) -> None:

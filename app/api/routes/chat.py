@@ -8,6 +8,7 @@ from app.api.deps import (
     Chatter,
     EngineDep,
     IdempotencyKey,
+    LastEventId,
     SessionInPath,
     json_only,
     refuse_query,
@@ -27,6 +28,7 @@ router = APIRouter(
     responses={
         200: {**_events, "content": {**_events["content"], **_result["content"]}},
         202: json_answer(RunView, "`background`: the input is in the log.", PLACE_HEADERS),
+        **problems("bad_cursor", "bad_request"),
         **problems("agent_not_found"),
         **problems("session_busy"),
         **problems("unsupported_media_type"),
@@ -39,11 +41,16 @@ router = APIRouter(
 
 @router.post("/chat", summary="Ask an agent")
 async def chat(
-    request: Request, engine: EngineDep, who: Chatter, body: ChatRequest, idempotency_key: IdempotencyKey = None
+    request: Request,
+    engine: EngineDep,
+    who: Chatter,
+    body: ChatRequest,
+    last_event_id: LastEventId,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """The input is in a session's log, and a run answers it. Without `session_id`, the session is a new one."""
     invocation = body.invocation(body.agent, body.session_id, idempotency_key)
-    return await answer(engine, who, request, body, invocation)
+    return await answer(engine, who, request, body, invocation, last_event_id)
 
 
 @router.post("/agents/{agent}/sessions/{session}/runs", summary="Ask an agent in a session")
@@ -54,7 +61,9 @@ async def start_run(
     agent: AgentInPath,
     session: SessionInPath,
     body: RunRequest,
+    last_event_id: LastEventId,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """The input is in that session's log, and a run answers it. The session is made if it does not exist."""
-    return await answer(engine, who, request, body, body.invocation(agent, session, idempotency_key))
+    invocation = body.invocation(agent, session, idempotency_key)
+    return await answer(engine, who, request, body, invocation, last_event_id)

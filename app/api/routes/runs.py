@@ -51,5 +51,5 @@ async def follow_run(
     last_event_id: LastEventId,
 ) -> Response:
     """Gives the run's events from the cursor on. Leaving does not cancel the run."""
-    cursor = last_event_id or query.cursor()
+    cursor = last_event_id or query.after
     return EventStream(await engine.follow_run(who, run, cursor, query.until == "suspended"))

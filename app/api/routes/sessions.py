@@ -116,4 +116,4 @@ async def follow_session(
     last_event_id: LastEventId,
 ) -> Response:
     """Gives the session's events from the cursor on, of all its runs."""
-    return EventStream(await engine.follow_session(who, agent, session, last_event_id or query.cursor()))
+    return EventStream(await engine.follow_session(who, agent, session, last_event_id or query.after))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from app.core.ids import AgentId, RunId, SessionId
+from app.core.ids import AgentId, SessionId
 
 AGENT_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 RUN_PATTERN = r"^run_[0-9a-f]{16}_[a-z0-9]{1,64}$"
@@ -39,7 +39,6 @@ def is_run_id(text: str) -> bool:
 
 
 AgentName = Annotated[AgentId, StringConstraints(pattern=AGENT_PATTERN)]
-RunName = Annotated[RunId, StringConstraints(pattern=RUN_PATTERN)]
 SessionName = Annotated[
     SessionId,
     StringConstraints(min_length=1, max_length=128),

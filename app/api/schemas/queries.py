@@ -36,11 +36,11 @@ class MessagesQuery(NoQuery):
 class EventsQuery(NoQuery):
     """Where a stream begins. `Last-Event-ID` wins over it."""
 
-    after: Seq | None = None
-
-    def cursor(self) -> str | None:
-        """Gives the engine's cursor."""
-        return None if self.after is None else str(self.after)
+    after: Annotated[
+        str | None,
+        StringConstraints(min_length=1, max_length=200),
+        Field(description="An event id, or the bare `seq` of a record. `Last-Event-ID` wins over it."),
+    ] = None
 
 
 class RunEventsQuery(EventsQuery):

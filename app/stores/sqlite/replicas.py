@@ -22,6 +22,10 @@ class SqliteReplicas:
         self._clock = clock
         self._beats: dict[Incarnation, tuple[int, float]] = {}
 
+    async def prune(self) -> None:
+        """Those that left before the file was opened are not remembered: their processes are gone, and cannot beat."""
+        await self._database.write(lambda queries: queries.run("prune_replicas", ("forgotten",)))
+
     async def beat(self, incarnation: Incarnation) -> None:
         now = self._clock.monotonic()
 

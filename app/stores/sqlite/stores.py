@@ -21,11 +21,13 @@ async def open_sqlite(path: Path, clock: Clock, *, fold_version: int = FOLD_VERS
     """Gives stores over that file, which is made if it is absent. Raises ConfigError if another process uses it."""
     async with open_database(path) as database:
         transactions = SqliteTransactions(database)
+        replicas = SqliteReplicas(database, clock)
+        await replicas.prune()
         yield Stores(
             sessions=EmbeddedSessions(transactions, clock, fold_version),
             runs=EmbeddedRuns(transactions),
             heads=EmbeddedHeads(transactions),
-            replicas=SqliteReplicas(database, clock),
+            replicas=replicas,
             keyvalue=SqliteKeyValue(database),
             blobs=SqliteBlobs(database, clock),
             bus=MemoryBus(),

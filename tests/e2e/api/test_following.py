@@ -46,6 +46,28 @@ async def test_after_is_a_bare_seq_and_the_header_wins(talk: Talk) -> None:
             assert (await watch(events)).records[0]["seq"] == first
 
 
+async def test_after_takes_an_event_id_too(talk: Talk) -> None:
+    _, whole = await talk.say("hi")
+    run, record = whole.records[0]["run_id"], whole.records[1]
+    birth = (whole.last_id or "").partition(".")[0]
+    async with talk.api.stream("GET", f"/v1/runs/{run}/events?after={birth}.{record['seq']}") as (_, events):
+        assert (await watch(events)).records == whole.records[2:]
+    assert (await talk.api.get(f"/v1/runs/{run}/events?after=nonsense")).code == "bad_cursor"
+
+
+async def test_a_repeated_post_goes_on_after_the_last_event_id(talk: Talk) -> None:
+    body = {"input": "hi", "metadata": {"colour": "blue"}}
+    headers = {"Idempotency-Key": "again"}
+    async with talk.api.stream("POST", f"{talk.path}/runs", json=body, headers=headers) as (_, events):
+        whole = await watch(events)
+    birth = (whole.last_id or "").partition(".")[0]
+    seen = {**headers, "Last-Event-ID": f"{birth}.{whole.records[1]['seq']}"}
+    async with talk.api.stream("POST", f"{talk.path}/runs", json=body, headers=seen) as (_, events):
+        assert (await watch(events)).records == whole.records[2:]
+    run = (await talk.api.get(f"/v1/runs/{whole.records[0]['run_id']}")).json
+    assert run["metadata"] == {"colour": "blue"}
+
+
 async def test_a_finished_run_seen_to_its_end_has_an_empty_stream(talk: Talk) -> None:
     _, whole = await talk.say("hi")
     seen = await talk.follow(whole.records[0]["run_id"], whole.last_id)
