@@ -19,9 +19,10 @@ async def unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
     try:
         async with asyncio.TaskGroup() as group:
             watcher = group.create_task(_departure(receive))
-            result = await work
-            watcher.cancel()
-            return result
+            # The work is a task of its own: a task's every wake-up goes through all that it awaits, down to the server.
+            worker = group.create_task(work)
+            worker.add_done_callback(lambda _: watcher.cancel())
+        return worker.result()
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from None
 

@@ -5,7 +5,7 @@ refuses a record: what does not fit (a result for a call nobody made) changes no
 """
 
 from collections.abc import Iterable
-from functools import singledispatchmethod
+from functools import singledispatch
 
 from msgspec.structs import replace
 
@@ -44,10 +44,9 @@ def fold(state: AgentState, entries: Iterable[Entry]) -> AgentState:
     """Gives the state after those entries. Entries at or before `state.seq` are skipped."""
     draft = _Draft(state)
     for entry in entries:
-        if entry.seq > draft.state.seq:
+        if entry.seq > draft.seq:
             draft.seq = entry.seq
-            draft.apply(entry.record)
-            draft.state = replace(draft.state, seq=entry.seq)
+            _apply(entry.record, draft)
     return draft.freeze()
 
 
@@ -65,7 +64,7 @@ class _Draft:
         self.seq = state.seq
 
     def freeze(self) -> AgentState:
-        return replace(self.state, messages=tuple(self.messages))
+        return replace(self.state, seq=self.seq, messages=tuple(self.messages))
 
     def put(self, **fields: object) -> None:
         self.state = replace(self.state, **fields)
@@ -80,6 +79,8 @@ class _Draft:
 
     def join_steered(self, seen: int) -> None:
         """Moves the inputs up to `seen` into the conversation."""
+        if not self.state.steered:
+            return
         joined = [item for item in self.state.steered if item.seq <= seen]
         self.messages.extend(Message(role="user", parts=item.parts) for item in joined)
         self.put(steered=tuple(item for item in self.state.steered if item.seq > seen))
@@ -97,123 +98,142 @@ class _Draft:
             self.messages.append(Message(role="tool", parts=tuple(results)))
             self.put_run(calls=(), step=run.step + 1)
 
-    @singledispatchmethod
-    def apply(self, record: Record) -> None:
-        """Changes nothing for a record that is only history."""
-
-    @apply.register
-    def _(self, record: SessionCreated) -> None:
-        self.put(title=record.title, metadata=record.metadata)
-
-    @apply.register
-    def _(self, record: RunQueued) -> None:
-        queued = QueuedInput(run_id=record.run_id, parts=record.input)
-        self.put(queued=(*self.state.queued, queued))
-
-    @apply.register
-    def _(self, record: RunStarted) -> None:
-        for queued in self.state.queued:
-            if queued.run_id == record.run_id:
-                self.messages.append(Message(role="user", parts=queued.parts))
-        run = ActiveRun(run_id=record.run_id, agent_digest=record.agent_digest, started_at=record.at)
-        self.put(run=run, queued=self.without_queued(record.run_id))
-
     def without_queued(self, run_id: str) -> tuple[QueuedInput, ...]:
         return tuple(item for item in self.state.queued if item.run_id != run_id)
 
-    @apply.register
-    def _(self, record: MessageAppended) -> None:
-        run = self.owns(record.run_id)
-        if run is None:
-            return
-        self.join_steered(record.seen)
-        message = _without_calls(record.message) if record.message.incomplete else record.message
-        if message.parts or not message.incomplete:
-            self.messages.append(message)
-        calls = tuple(_open(call) for call in message.calls())
-        self.put_run(calls=calls, step=run.step + 1, usage=run.usage + record.usage)
 
-    @apply.register
-    def _(self, record: ToolStarted) -> None:
-        if self.owns(record.run_id):
-            self.change_call(record.item, status="started", effect=record.effect)
+@singledispatch
+def _apply(record: Record, draft: _Draft) -> None:
+    """Changes nothing for a record that is only history."""
 
-    @apply.register
-    def _(self, record: ToolFinished) -> None:
-        if self.owns(record.run_id):
-            self.change_call(record.item, status="done", result=record.result)
-            self.close_batch()
 
-    @apply.register
-    def _(self, record: InputSteered) -> None:
-        if self.owns(record.run_id):
-            steered = SteeredInput(seq=self.seq, parts=record.input)
-            self.put(steered=(*self.state.steered, steered))
+@_apply.register
+def _(record: SessionCreated, draft: _Draft) -> None:
+    draft.put(title=record.title, metadata=record.metadata)
 
-    @apply.register
-    def _(self, record: InputWithdrawn) -> None:
-        self.put(queued=self.without_queued(record.run_id))
 
-    @apply.register
-    def _(self, record: RunCancelRequested) -> None:
-        if self.owns(record.run_id):
-            self.put_run(cancelling=True)
+@_apply.register
+def _(record: RunQueued, draft: _Draft) -> None:
+    queued = QueuedInput(run_id=record.run_id, parts=record.input)
+    draft.put(queued=(*draft.state.queued, queued))
 
-    @apply.register
-    def _(self, record: ApprovalRequested) -> None:
-        self.put(approvals=(*self.state.approvals, record.item))
 
-    @apply.register
-    def _(self, record: ApprovalResolved) -> None:
-        self.put(approvals=tuple(item for item in self.state.approvals if item != record.item))
+@_apply.register
+def _(record: RunStarted, draft: _Draft) -> None:
+    for queued in draft.state.queued:
+        if queued.run_id == record.run_id:
+            draft.messages.append(Message(role="user", parts=queued.parts))
+    run = ActiveRun(run_id=record.run_id, agent_digest=record.agent_digest, started_at=record.at)
+    draft.put(run=run, queued=draft.without_queued(record.run_id))
 
-    @apply.register
-    def _(self, record: RunSuspended) -> None:
-        if self.owns(record.run_id):
-            self.put_run(suspended=record.reason)
 
-    @apply.register
-    def _(self, record: RunResumed) -> None:
-        run = self.owns(record.run_id)
-        if run is None:
-            return
-        broke = record.reason == "model_stream"
-        calls = run.calls if broke else tuple(_doubt(call) for call in run.calls)
-        self.put_run(attempt=record.attempt, suspended=None, calls=calls, breaks=run.breaks + broke)
+@_apply.register
+def _(record: MessageAppended, draft: _Draft) -> None:
+    run = draft.owns(record.run_id)
+    if run is None:
+        return
+    draft.join_steered(record.seen)
+    message = _without_calls(record.message) if record.message.incomplete else record.message
+    if message.parts or not message.incomplete:
+        draft.messages.append(message)
+    calls = tuple(_open(call) for call in message.calls())
+    draft.put_run(calls=calls, step=run.step + 1, usage=run.usage + record.usage)
 
-    @apply.register
-    def _(self, record: RunFinished) -> None:
-        run = self.owns(record.run_id)
-        if run is None:
-            return
-        for call in run.calls:
-            self.change_call(call.item, result=call.result or _unanswered(call))
-        self.close_batch()
-        self.join_steered(self.seq)
-        self.put(run=None, approvals=(), usage=self.state.usage + record.usage)
 
-    @apply.register
-    def _(self, record: ContextCompacted) -> None:
-        open_batch = self.state.run is not None and self.state.run.calls
-        keep = max(record.keep, 1 if open_batch else 0)
-        del self.messages[: max(0, len(self.messages) - keep)]
-        while self.messages and self.messages[0].role == "tool":  # its calls are gone
-            del self.messages[0]
-        self.put(summary=record.summary if record.summary is not None else self.state.summary)
+@_apply.register
+def _(record: ToolStarted, draft: _Draft) -> None:
+    if draft.owns(record.run_id):
+        draft.change_call(record.item, status="started", effect=record.effect)
 
-    @apply.register
-    def _(self, record: StatePatched) -> None:
-        fields = ("title", "metadata", "todos", "plan_mode", "rules", "tools")
-        patch = {name: getattr(record, name) for name in fields}
-        self.put(**{name: value for name, value in patch.items() if value is not None})
 
-    @apply.register
-    def _(self, record: WorkspaceCommitted) -> None:
-        self.put(generation=record.generation)
+@_apply.register
+def _(record: ToolFinished, draft: _Draft) -> None:
+    if draft.owns(record.run_id):
+        draft.change_call(record.item, status="done", result=record.result)
+        draft.close_batch()
 
-    @apply.register
-    def _(self, record: WorkspaceRolledBack) -> None:
-        self.put(generation=record.generation)
+
+@_apply.register
+def _(record: InputSteered, draft: _Draft) -> None:
+    if draft.owns(record.run_id):
+        steered = SteeredInput(seq=draft.seq, parts=record.input)
+        draft.put(steered=(*draft.state.steered, steered))
+
+
+@_apply.register
+def _(record: InputWithdrawn, draft: _Draft) -> None:
+    draft.put(queued=draft.without_queued(record.run_id))
+
+
+@_apply.register
+def _(record: RunCancelRequested, draft: _Draft) -> None:
+    if draft.owns(record.run_id):
+        draft.put_run(cancelling=True)
+
+
+@_apply.register
+def _(record: ApprovalRequested, draft: _Draft) -> None:
+    draft.put(approvals=(*draft.state.approvals, record.item))
+
+
+@_apply.register
+def _(record: ApprovalResolved, draft: _Draft) -> None:
+    draft.put(approvals=tuple(item for item in draft.state.approvals if item != record.item))
+
+
+@_apply.register
+def _(record: RunSuspended, draft: _Draft) -> None:
+    if draft.owns(record.run_id):
+        draft.put_run(suspended=record.reason)
+
+
+@_apply.register
+def _(record: RunResumed, draft: _Draft) -> None:
+    run = draft.owns(record.run_id)
+    if run is None:
+        return
+    broke = record.reason == "model_stream"
+    calls = run.calls if broke else tuple(_doubt(call) for call in run.calls)
+    draft.put_run(attempt=record.attempt, suspended=None, calls=calls, breaks=run.breaks + broke)
+
+
+@_apply.register
+def _(record: RunFinished, draft: _Draft) -> None:
+    run = draft.owns(record.run_id)
+    if run is None:
+        return
+    for call in run.calls:
+        draft.change_call(call.item, result=call.result or _unanswered(call))
+    draft.close_batch()
+    draft.join_steered(draft.seq)
+    draft.put(run=None, approvals=(), usage=draft.state.usage + record.usage)
+
+
+@_apply.register
+def _(record: ContextCompacted, draft: _Draft) -> None:
+    open_batch = draft.state.run is not None and draft.state.run.calls
+    keep = max(record.keep, 1 if open_batch else 0)
+    del draft.messages[: max(0, len(draft.messages) - keep)]
+    while draft.messages and draft.messages[0].role == "tool":  # its calls are gone
+        del draft.messages[0]
+    draft.put(summary=record.summary if record.summary is not None else draft.state.summary)
+
+
+@_apply.register
+def _(record: StatePatched, draft: _Draft) -> None:
+    fields = ("title", "metadata", "todos", "plan_mode", "rules", "tools")
+    patch = {name: getattr(record, name) for name in fields}
+    draft.put(**{name: value for name, value in patch.items() if value is not None})
+
+
+@_apply.register
+def _(record: WorkspaceCommitted, draft: _Draft) -> None:
+    draft.put(generation=record.generation)
+
+
+@_apply.register
+def _(record: WorkspaceRolledBack, draft: _Draft) -> None:
+    draft.put(generation=record.generation)
 
 
 def _without_calls(message: Message) -> Message:

@@ -22,6 +22,8 @@ Nonce = NewType("Nonce", str)
 Birth = NewType("Birth", str)
 """A log's random token: another one means another log, even under the same key."""
 
+DRAWN_BYTES = 800
+"""Of randomness at a time: 64 tokens, without a remainder."""
 ANONYMOUS = UserId("_default")
 
 
@@ -34,11 +36,17 @@ class Ids(Protocol):
 
 
 class RandomIds:
-    """Tokens from the operating system's generator."""
+    """Tokens from the operating system's generator, which is asked for many at a time."""
+
+    def __init__(self) -> None:
+        self._drawn: list[str] = []
 
     def token(self) -> str:
         """Gives 20 base32 characters (100 bits)."""
-        return base64.b32encode(secrets.token_bytes(13))[:20].decode().lower()
+        if not self._drawn:
+            characters = base64.b32encode(secrets.token_bytes(DRAWN_BYTES)).decode().lower()
+            self._drawn = [characters[i : i + 20] for i in range(0, len(characters), 20)]
+        return self._drawn.pop()
 
 
 def item_id(run: RunId, step: int, index: int) -> ItemId:

@@ -41,7 +41,7 @@ def unicode(text: str) -> str:
 
 async def fill_messages(messages: Sequence[Message], tenant: TenantId, blobs: Blobs) -> tuple[Message, ...]:
     """Gives the messages with whole texts in place of previews; tool results keep the view they were given."""
-    return tuple([await _fill_message(message, tenant, blobs) for message in messages])
+    return tuple([m if _is_whole(m) else await _fill_message(m, tenant, blobs) for m in messages])
 
 
 async def bound_result(result: ToolResultPart, tenant: TenantId, blobs: Blobs) -> ToolResultPart:
@@ -58,9 +58,11 @@ async def bound_result(result: ToolResultPart, tenant: TenantId, blobs: Blobs) -
     return replace(result, text=view, blob=blob)
 
 
+def _is_whole(message: Message) -> bool:
+    return all(getattr(part, "blob", None) is None or isinstance(part, ToolResultPart) for part in message.parts)
+
+
 async def _fill_message(message: Message, tenant: TenantId, blobs: Blobs) -> Message:
-    if all(getattr(part, "blob", None) is None or isinstance(part, ToolResultPart) for part in message.parts):
-        return message
     return replace(message, parts=tuple([await _fill(part, tenant, blobs) for part in message.parts]))
 
 

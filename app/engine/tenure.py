@@ -13,7 +13,7 @@ from app.stores.base import Checkpoint, Committed, Log, Release, Sessions
 from app.stores.bus import Announced, Bus
 from app.stores.head import Claim
 
-CHECKPOINT_EVERY = 64
+CHECKPOINT_EVERY = 32
 """Records between two checkpoints, at the least."""
 RETRY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0, 1.0, 1.0)
 """How long to wait for a store that does not answer, before the session is given up to whoever takes it."""

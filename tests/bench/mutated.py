@@ -1,0 +1,99 @@
+"""Baton, made worse on purpose: a bench that does not notice is worth nothing.
+
+python -m tests.bench --mutate busy_chunk
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import Any
+from unittest.mock import patch
+
+from app.__main__ import main
+from app.engine.broadcast import Stream
+from app.engine.channel import Channel
+from app.engine.engine import Engine
+from app.engine.tenure import Tenure
+
+MIB = 2**20
+
+_kept: list[bytes] = []
+
+
+def mutation(name: str | None) -> AbstractContextManager[Any]:
+    """Gives what makes Baton worse while it is open. No name: nothing."""
+    return nullcontext() if name is None else MUTATIONS[name]()
+
+
+def _busy(seconds: float) -> None:
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
+        pass
+
+
+def _keep(size: int) -> None:
+    _kept.append(b"x" * size)
+
+
+def _before(owner: type, name: str, extra: Callable[..., object]) -> AbstractContextManager[Any]:
+    """Gives a patch under which `extra` is called first, with the method's arguments."""
+    method = getattr(owner, name)
+
+    def changed(*arguments: Any, **named: Any) -> Any:
+        extra(*arguments)
+        return method(*arguments, **named)
+
+    return patch.object(owner, name, changed)
+
+
+def _busy_chunk() -> AbstractContextManager[Any]:
+    return _before(Channel, "deliver", lambda *_: _busy(0.002))
+
+
+def _slow_first() -> AbstractContextManager[Any]:
+    return _before(Engine, "submit", lambda *_: time.sleep(0.02))
+
+
+def _extra_round_trip() -> AbstractContextManager[Any]:
+    submit = Engine.submit
+
+    async def changed(self: Engine, who: Any, invocation: Any) -> Any:
+        accepted = await submit(self, who, invocation)
+        await self.run(who, accepted.run_id)
+        return accepted
+
+    return patch.object(Engine, "submit", changed)
+
+
+def _growing_turn() -> AbstractContextManager[Any]:
+    def longer(*arguments: Any) -> None:
+        _busy(arguments[3].head.seq * 2e-6)
+
+    return _before(Tenure, "__init__", longer)
+
+
+def _heavy_stream() -> AbstractContextManager[Any]:
+    return _before(Stream, "__init__", lambda *_: _keep(MIB // 4))
+
+
+def _at_start(extra: Callable[[], object]) -> AbstractContextManager[Any]:
+    extra()
+    return nullcontext()
+
+
+MUTATIONS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
+    "busy_chunk": _busy_chunk,
+    "slow_first": _slow_first,
+    "extra_round_trip": _extra_round_trip,
+    "growing_turn": _growing_turn,
+    "heavy_stream": _heavy_stream,
+    "slow_start": partial(_at_start, partial(_busy, 2)),
+    "heavy_start": partial(_at_start, partial(_keep, 128 * MIB)),
+}
+
+
+if __name__ == "__main__":
+    with mutation(sys.argv[1]):
+        sys.exit(main(sys.argv[2:]))
