@@ -2,8 +2,10 @@
 
 import asyncio
 import gc
+import os
 import signal
 import socket
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
@@ -25,6 +27,8 @@ from app.ui.page import router as page
 
 CLOSE_SECONDS = 2
 """How long connections may take to close once their streams have ended."""
+LAST_SECONDS = 8.0
+"""How long the end may take after the drain's grace: cutting off runs, closing connections and stores."""
 
 
 def create_app(server: Server, settings: Settings) -> FastAPI:
@@ -128,8 +132,19 @@ def _stop(stop: asyncio.Event, http: uvicorn.Server) -> None:
 
 async def _drain(stop: asyncio.Event, server: Server, http: uvicorn.Server, grace: float) -> None:
     await stop.wait()
+    _end_within(grace + LAST_SECONDS)
     await server.engine.drain(grace)
     http.should_exit = True
+
+
+def _end_within(seconds: float) -> None:
+    """The process ends by then, whatever hangs: a tool that will not be stopped, a disk that does not answer.
+
+    It ends as by a crash, which loses nothing. A thread waits for it, for the event loop may be what hangs.
+    """
+    last = threading.Timer(seconds, os._exit, (1,))
+    last.daemon = True
+    last.start()
 
 
 def _greeting(port: int, settings: Settings) -> str:

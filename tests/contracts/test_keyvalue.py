@@ -100,7 +100,8 @@ async def test_pages_follow_each_other(stores: Stores) -> None:
     assert await keys(stores, "", "", 0) == []
 
 
-async def test_pages_neither_repeat_nor_skip_under_writes(stores: Stores) -> None:
+async def test_trap_offset_paging_under_writes(stores: Stores) -> None:
+    """Pages of keys that come and go while they are read neither repeat nor skip those that stay."""
     for key in "bdfh":
         await stores.keyvalue.put(T, key, b"")
     first = await keys(stores, limit=2)

@@ -81,7 +81,8 @@ async def test_sessions_of_the_same_moment_come_by_their_names_backwards(stores:
     assert listed == ["\U0001f600", "é", "b", "a", "B"]
 
 
-async def test_pages_neither_repeat_nor_skip_under_writes(stores: Stores, clock: ManualClock) -> None:
+async def test_trap_offset_paging_under_writes(stores: Stores, clock: ManualClock) -> None:
+    """Pages of a list that grows while it is read neither repeat nor skip what was there."""
     await create(stores, clock, *"abcdef")
     first = await page(stores, limit=3)
     await create(stores, clock, "new")

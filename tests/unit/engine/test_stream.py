@@ -185,9 +185,10 @@ async def test_a_bad_cursor_is_refused(stores: Stores, tmp_path: Path, cursor: s
             await server.engine.follow_run(WHO, accepted.run_id, cursor)
 
 
-async def test_a_slow_follower_is_cut_off_and_can_come_back(
+async def test_trap_an_unbounded_queue_between_producer_and_viewer(
     stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A viewer that does not keep up is cut off, and what was kept for it stays within the ring; it can come back."""
     monkeypatch.setattr("app.engine.channel.RING_FRAMES", 8)
     gate = asyncio.Event()
     words: list[str | asyncio.Event] = ["start ", gate]

@@ -176,9 +176,12 @@ def _descriptors() -> int:
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
-async def test_sessions_do_not_share_files(workspaces: Workspaces) -> None:
+async def test_trap_a_sandbox_key_without_user_or_tenant(workspaces: Workspaces) -> None:
+    """Equal session ids of other tenants, users or agents, and ids that look like paths, never share files."""
     keys = [
         KEY,
+        replace(KEY, tenant=TenantId("other")),
+        replace(KEY, agent=AgentId("other")),
         replace(KEY, session=SessionId("..")),
         replace(KEY, session=SessionId("")),
         replace(KEY, tenant=TenantId("t/u"), user=UserId("a")),
