@@ -10,11 +10,12 @@ from app.core.errors import BatonError
 from app.core.ids import AgentId, RunId, SessionId
 from app.core.keys import SessionKey
 from app.engine.admission import Admission
-from app.engine.broadcast import Broadcast, Stream
+from app.engine.broadcast import Broadcast
 from app.engine.frames import Cursor
 from app.engine.runs import RunDesk
 from app.engine.services import Services
 from app.engine.sessions import SessionDesk
+from app.engine.stream import Stream
 from app.engine.takeover import bury_predecessors
 from app.engine.tasks import Tasks
 from app.engine.views import Accepted, Invocation, MessagePage, RunView, SessionPage, SessionView

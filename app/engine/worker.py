@@ -217,15 +217,15 @@ class _Seat:
         stores = services.stores
         tenure = Tenure(self.key, self._claim, session_log, stores.sessions, stores.bus, services.clock)
         self._runner = runner = Runner(services, tenure, self._heir)
-        deaf = await stores.bus.subscribe(self.key, self._hear)
-        mute = await stores.bus.answer(self.key, runner.shown.snapshot)
+        unsubscribe = await stores.bus.subscribe(self.key, self._hear)
+        stop_answering = await stores.bus.answer(self.key, runner.shown.snapshot)
         try:
             if self._worker.draining:
                 runner.drain()
             await runner.run(resumed)
         finally:
-            deaf()
-            mute()
+            unsubscribe()
+            stop_answering()
             runner.shown.close()
 
     def look(self, head: Head | None) -> None:

@@ -119,7 +119,7 @@ class Head(Struct, frozen=True, kw_only=True, omit_defaults=True):
     steered: int = 0
     queue: tuple[RunId, ...] = ()
     attention: int = 0
-    """The seq of the newest record that the owner must have seen before it may release."""
+    """The seq of the newest record that the owner must have seen before it may release, or finish the run."""
     ready_at: float | None = None
     last: LastCommit | None = None
 
@@ -294,7 +294,7 @@ def _advance(head: Head, entry: Entry) -> Head:
         case RunQueued(run_id=run):
             return replace(head, queue=(*head.queue, run))
         case RunStarted(run_id=run):
-            return replace(_begin(head, run), queue=_without(head.queue, run))
+            return replace(_turn_to(head, run), queue=_without(head.queue, run))
         case InputWithdrawn(run_id=run):
             return replace(head, queue=_without(head.queue, run))
         case _:
@@ -307,7 +307,7 @@ def _advance_run(head: Head, entry: Entry) -> Head:
         return head
     match entry.record:
         case RunFinished():
-            return _begin(head, None)
+            return _turn_to(head, None)
         case RunSuspended():
             return replace(head, suspended=True)
         case RunResumed():
@@ -322,7 +322,7 @@ def _advance_run(head: Head, entry: Entry) -> Head:
             return head
 
 
-def _begin(head: Head, run: RunId | None) -> Head:
+def _turn_to(head: Head, run: RunId | None) -> Head:
     return replace(head, active=run, cancelling=False, suspended=False, steered=0)
 
 

@@ -12,9 +12,9 @@ from typing import Any
 from unittest.mock import patch
 
 from app.__main__ import main
-from app.engine.broadcast import Stream
 from app.engine.channel import Channel
 from app.engine.engine import Engine
+from app.engine.stream import Stream
 from app.engine.tenure import Tenure
 
 MIB = 2**20

@@ -11,7 +11,7 @@ from app.auth.base import Principal
 from app.core.errors import BadCursor, RunNotFound
 from app.core.ids import SessionId, TenantId, UserId
 from app.core.records import Busy
-from app.engine.broadcast import Stream
+from app.engine.stream import Stream
 from app.stores.bundle import Stores
 from tests.support.puppet import Call, Puppet, Thought
 from tests.support.replica import AGENT, WHO, replica

@@ -11,10 +11,10 @@ from app.core.ids import item_id
 from app.core.keys import SessionKey
 from app.core.records import Effect
 from app.core.tools import ToolOutput
-from app.engine.broadcast import Stream
 from app.engine.channel import Channel
 from app.engine.frames import Frame, delta_frame
 from app.engine.shown import Shown
+from app.engine.stream import Stream
 from app.stores.bundle import Stores
 from app.stores.bus import Announced, Delta, Live
 from app.tools.base import ToolContext, describe
@@ -74,7 +74,7 @@ def forget_to_stamp(patch: pytest.MonkeyPatch) -> None:
     def as_it_is(frame: Frame, *_: object) -> bytes:
         return frame.data
 
-    patch.setattr("app.engine.broadcast.stamped", as_it_is)
+    patch.setattr("app.engine.stream.stamped", as_it_is)
 
 
 def pass_old_epochs(patch: pytest.MonkeyPatch) -> None:
