@@ -69,7 +69,7 @@ def _extra_round_trip() -> AbstractContextManager[Any]:
 
 def _growing_turn() -> AbstractContextManager[Any]:
     def longer(*arguments: Any) -> None:
-        _busy(arguments[3].head.seq * 2e-6)
+        _busy(arguments[3].head.seq * 5e-5)
 
     return _before(Tenure, "__init__", longer)
 
