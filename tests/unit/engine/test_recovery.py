@@ -118,7 +118,7 @@ async def test_draining_lets_go_between_steps_and_the_next_replica_goes_on(store
     async with replica(stores, model, tmp_path, tools=(tool,)) as first:
         accepted = await first.say("one")
         await tool.entered.wait()
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(5):
             await first.engine.drain(grace=20)
         assert not first.engine.ready()
     assert (await stores.heads.peek([key_of("s1")]))[key_of("s1")].status == "ready"

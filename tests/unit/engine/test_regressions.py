@@ -212,9 +212,10 @@ async def test_an_interruption_between_two_runs_is_forgotten(
     assert [viewer.of_type("run.resumed") for viewer in seen] == [[], []]
 
 
-async def test_interrupt_is_heard_at_once(stores: Stores, tmp_path: Path) -> None:
+async def test_interrupt_is_heard_at_once(stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.engine.engine.TICK_SECONDS", 60)  # which would find out by itself
     model = Puppet([asyncio.Event()])
-    async with replica(stores, model, tmp_path) as server, asyncio.timeout(1):
+    async with replica(stores, model, tmp_path) as server, asyncio.timeout(5):
         first = await server.say("one")
         await model.began.wait()
         model.answers = (["b"],)
