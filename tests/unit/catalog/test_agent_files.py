@@ -1,5 +1,6 @@
 """Agents as their files describe them; what is misspelt is an error with file, line and reason."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from app.core.agents import AgentSpec, Limits
 from app.core.errors import ConfigError
 from app.core.ids import AgentId
+from app.engine.agent_files import AgentSettings
 from app.engine.catalog import AgentCatalog
 from tests.unit.catalog.conftest import Write
 
@@ -131,3 +133,9 @@ def test_the_digest_is_of_all_files_and_the_id(catalog: Catalogs, write: Write) 
     assert catalog().get(HELPER).digest == digests[2]
     write("helper/notes.txt", "not read")
     assert catalog().get(HELPER).digest == digests[2]
+
+
+def test_the_sample_agent_shows_every_key() -> None:
+    sample = (Path(__file__).parents[3] / "agents" / "assistant" / "agent.yaml").read_text("utf-8")
+    keys = (*AgentSettings.__struct_fields__, *Limits.__struct_fields__)
+    assert [key for key in keys if not re.search(rf"(?m)^(# |  )?{key}:", sample)] == []

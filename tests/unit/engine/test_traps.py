@@ -7,7 +7,6 @@ import pytest
 
 from app.core.errors import StaleClaim
 from app.core.ids import AgentId, Incarnation, Nonce
-from app.core.records import Effect
 from app.engine.takeover import bury_predecessors
 from app.stores.base import Beat
 from app.stores.bundle import Stores
@@ -136,19 +135,3 @@ async def test_trap_one_order_per_session_gets_lost_between_workers(stores: Stor
             await server.read(item)
     asked = [message.text() for message in model.requests[-1].messages if message.role == "user"]
     assert asked == [f"{number}" for number in range(10)]
-
-
-async def test_trap_effects_of_a_keyed_call_come_twice(stores: Stores, tmp_path: Path) -> None:
-    """A keyed call is run again under the same key, so that its effect happens once."""
-    gate = asyncio.Event()
-    tool = CountingTool(effect=Effect.KEYED, after=gate)
-    model = Puppet([Call("count", "{}")], ["ok"])
-    async with replica(stores, model, tmp_path, tools=(tool,)) as first:
-        accepted = await first.say("go")
-        await tool.done.wait()
-    gate.set()
-    async with replica(stores, model, tmp_path, tools=(tool,)) as second:
-        async with asyncio.timeout(5):
-            await second.engine.finished(WHO, accepted.run_id)
-    assert len(tool.attempts) == 2
-    assert list(tool.effects.values()) == [1]

@@ -25,6 +25,7 @@ async def test_plain_turn_records_input_start_answer_and_end(stores: Stores, tmp
         "run.finished",
     ]
     assert set(seen.closed.values()) == {"hm", "Hello"}
+    assert seen.of_type("message.appended")[0]["model"] == "puppet:puppet"
     assert seen.records[-1]["usage"] == {"input_tokens": 10, "output_tokens": 5, "model_calls": 1}
     state = (await stores.sessions.read(key_of("s1"))).state()
     assert [message.role for message in state.messages] == ["user", "assistant"]
@@ -36,7 +37,7 @@ async def test_plain_turn_is_two_round_trips(stores: Stores, tmp_path: Path) -> 
     watched = Stores(
         sessions=counter.watch(stores.sessions, "sessions"),
         runs=counter.watch(stores.runs, "runs"),
-        heads=stores.heads,
+        heads=counter.watch(stores.heads, "heads"),
         replicas=counter.watch(stores.replicas, "replicas"),
         keyvalue=counter.watch(stores.keyvalue, "keyvalue"),
         blobs=counter.watch(stores.blobs, "blobs"),
