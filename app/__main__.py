@@ -1,4 +1,4 @@
-"""The command line: `baton serve`."""
+"""The command line: `baton serve`, `baton migrate`."""
 
 import argparse
 import asyncio
@@ -9,6 +9,7 @@ from typing import Any
 
 from app.core.errors import ConfigError
 from app.settings import load
+from app.stores.addresses import PostgresStore
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -29,6 +30,8 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", help="the address to listen on (BATON_HOST)")
     serve.add_argument("--port", type=int, help="the port to listen on (BATON_PORT)")
     serve.set_defaults(command=_serve)
+    migrate = commands.add_parser("migrate", help="bring the database's schema up to date (a postgresql:// store)")
+    migrate.set_defaults(command=_migrate)
     openapi = commands.add_parser("openapi", help="print the API's description (openapi.json)")
     openapi.set_defaults(command=_openapi)
     return parser
@@ -39,6 +42,18 @@ def _serve(arguments: argparse.Namespace) -> int:
 
     given: dict[str, Any] = {"BATON_HOST": arguments.host, "BATON_PORT": arguments.port}
     return run(load(**{name: value for name, value in given.items() if value is not None}))
+
+
+def _migrate(_: argparse.Namespace) -> int:
+    store = load().store
+    if not isinstance(store, PostgresStore):
+        print("baton: nothing to do: this store brings itself up to date when the server starts")
+        return 0
+    from app.stores.postgres.migrations import migrate
+
+    variable = "BATON_STORE_URL" if store.direct_url is None else "BATON_DATABASE_DIRECT_URL"
+    print(f"baton: the database has schema {migrate(store.direct_url or store.url, variable)}")
+    return 0
 
 
 def _openapi(_: argparse.Namespace) -> int:

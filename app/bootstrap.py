@@ -3,24 +3,35 @@
 import asyncio
 import random
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from app.auth.base import Authenticator
 from app.core.clock import Clock, SystemClock
-from app.core.errors import ConfigError, StoreCorrupt, StoreUnavailable
+from app.core.errors import ConfigError, HeadMoved, StoreCorrupt, StoreUnavailable
 from app.core.ids import Ids, Incarnation, RandomIds
 from app.engine.catalog import SYSTEM_TENANT, AgentCatalog
 from app.engine.engine import Engine
 from app.engine.services import Services
 from app.engine.tasks import Tasks
 from app.llm.base import Model
-from app.settings import ANTHROPIC_URL, PROVIDERS, MemoryStore, Settings, SqliteStore
+from app.llm.metered import MeteredModel
+from app.observability.exposition import Exposition
+from app.observability.lag import LoopLag
+from app.settings import ANTHROPIC_URL, PROVIDERS, Settings
+from app.stores.addresses import MemoryStore, PostgresStore, RedisStore, SqliteStore
 from app.stores.base import KeyValue
 from app.stores.bundle import Stores
+from app.stores.metered import StoreMeter, metered
+from app.stores.tally import Tally
+from app.tools.metered import MeteredTool
 from app.tools.toolbox import Toolbox, builtin_tools
 from app.workspace.local import LocalWorkspaces
+
+REMOTE = ("anthropic", "openai")
+"""Providers that a network lies before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +41,7 @@ class Server:
     engine: Engine
     services: Services
     authenticator: Authenticator
+    exposition: Exposition
 
 
 @asynccontextmanager
@@ -37,14 +49,18 @@ async def open_server(settings: Settings) -> AsyncGenerator[Server, None]:
     """Gives a working server; everything it opened is closed afterwards. Raises ConfigError."""
     clock, ids = SystemClock(), RandomIds()
     async with AsyncExitStack() as stack:
-        stores = await _open_stores(settings, clock, stack)
+        tools = [MeteredTool(tool, clock) for tool in builtin_tools()]
+        toolbox = Toolbox(tools)
+        meter = StoreMeter(str(type(settings.store).__struct_config__.tag), clock)
+        tally, lag = Tally(toolbox.names), LoopLag(clock)
+        stores = metered(await _open_stores(settings, clock, stack), meter, tally)
+        providers, models = await _open_models(settings, clock, stack)
         await _bind_to_host(settings.data_dir, stores.keyvalue, ids)
-        toolbox = Toolbox(builtin_tools())
         services = Services(
             incarnation=Incarnation(ids.token()),
             stores=stores,
             catalog=AgentCatalog(settings.agents_dir, tools=toolbox.names, providers=PROVIDERS),
-            models=await _open_models(settings, clock, stack),
+            models=models,
             default_model=settings.default_model,
             toolbox=toolbox,
             workspaces=LocalWorkspaces(settings.data_dir / "workspaces"),
@@ -55,10 +71,18 @@ async def open_server(settings: Settings) -> AsyncGenerator[Server, None]:
         authenticator = await _open_authenticator(settings, clock, stack)
         engine = Engine(services)
         await stack.enter_async_context(engine.running())
-        yield Server(engine, services, authenticator)
+        tasks = await stack.enter_async_context(Tasks())
+        tasks.start(lag.probe_forever())
+        yield Server(
+            engine,
+            services,
+            authenticator,
+            Exposition(version("baton"), [engine, meter, tally, lag, *providers, *tools]),
+        )
 
 
 async def _open_stores(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Stores:
+    pool, wait = settings.store_pool, settings.store_wait
     match settings.store:
         case MemoryStore():
             from app.stores.memory.stores import open_memory
@@ -72,10 +96,45 @@ async def _open_stores(settings: Settings, clock: Clock, stack: AsyncExitStack) 
                 return await stack.enter_async_context(open_sqlite(path, clock))
             except (StoreCorrupt, StoreUnavailable) as error:
                 raise ConfigError(f"BATON_STORE_URL: {path} cannot be opened ({error}); mend the path") from error
+        case RedisStore(url=url):
+            from app.stores.redis.stores import open_redis
+
+            return await stack.enter_async_context(open_redis(url, clock, pool=pool, wait=wait))
+        case PostgresStore():
+            return await _open_postgres(settings.store, pool, wait, clock, stack)
 
 
-async def _open_models(settings: Settings, clock: Clock, stack: AsyncExitStack) -> dict[str, Model]:
-    """Gives the providers that could be asked: those with a key or an address, and those that need neither."""
+async def _open_postgres(store: PostgresStore, pool: int, wait: float, clock: Clock, stack: AsyncExitStack) -> Stores:
+    from app.stores.postgres.stores import open_postgres
+
+    bus = None
+    if store.bus_url is not None:
+        from app.stores.redis.stores import open_bus
+
+        bus = await stack.enter_async_context(open_bus(store.bus_url))
+    try:
+        opened = open_postgres(store.url, clock, direct_url=store.direct_url, pool=pool, wait=wait, bus=bus)
+        return await stack.enter_async_context(opened)
+    except StoreUnavailable as error:
+        raise ConfigError(f"BATON_STORE_URL: the database does not answer ({error}); start it, or mend it") from error
+
+
+async def _open_models(
+    settings: Settings, clock: Clock, stack: AsyncExitStack
+) -> tuple[list[MeteredModel], dict[str, Model]]:
+    """Gives the providers that could be asked: as they are metered, and as they are used."""
+    from app.llm.retrying import RetryingModel
+
+    providers = await _open_providers(settings, clock, stack)
+    metered = {name: MeteredModel(model, name, clock) for name, model in providers.items()}
+    used: dict[str, Model] = {
+        name: RetryingModel(model, clock, random.random) if name in REMOTE else model for name, model in metered.items()
+    }
+    return list(metered.values()), used
+
+
+async def _open_providers(settings: Settings, clock: Clock, stack: AsyncExitStack) -> dict[str, Model]:
+    """Gives those with a key or an address, and those that need neither."""
     from app.llm.offline import OfflineModel
 
     models: dict[str, Model] = {"offline": OfflineModel(clock)}
@@ -90,15 +149,14 @@ async def _open_remote_models(settings: Settings, clock: Clock, stack: AsyncExit
     from aiohttp import ClientSession, TCPConnector
 
     from app.llm.openai import OpenAIModel
-    from app.llm.retrying import RetryingModel
 
     unlimited = TCPConnector(limit=0, ttl_dns_cache=60)  # the worker's slots are the limit
     session = await stack.enter_async_context(ClientSession(connector=unlimited))
     openai = OpenAIModel(session, settings.openai_base_url, settings.openai_key)
     anthropic = OpenAIModel(session, ANTHROPIC_URL, settings.anthropic_key)
     return {
-        "openai": RetryingModel(openai, clock, random.random),
-        "anthropic": RetryingModel(anthropic, clock, random.random),
+        "openai": openai,
+        "anthropic": anthropic,
     }
 
 
@@ -120,8 +178,11 @@ async def _bind_to_host(data_dir: Path, values: KeyValue, ids: Ids) -> None:
     stored = await values.get(SYSTEM_TENANT, "marker")
     here = await asyncio.to_thread(_marker, data_dir / "marker", None if stored else ids.token())
     if stored is None:
-        await values.put(SYSTEM_TENANT, "marker", here)
-    elif here != stored.data:
+        try:
+            await values.put_if_version(SYSTEM_TENANT, "marker", here, 0)
+        except HeadMoved:  # another replica has started at the same moment
+            stored = await values.get(SYSTEM_TENANT, "marker")
+    if stored is not None and here != stored.data:
         raise ConfigError(
             f"BATON_DATA_DIR: {data_dir} holds the workspaces of another deployment than the store; set it to the "
             "directory that this store was first used with"
@@ -129,11 +190,15 @@ async def _bind_to_host(data_dir: Path, values: KeyValue, ids: Ids) -> None:
 
 
 def _marker(path: Path, fresh: str | None) -> bytes:
-    """Gives the directory's marker; a fresh one is written if there is none."""
+    """Gives the directory's marker; a fresh one is written, once for all who start now, if there is none."""
     _make_directory(path.parent, "BATON_DATA_DIR")
     try:
-        if not path.exists() and fresh is not None:
-            path.write_text(fresh)
+        if fresh is not None and not path.exists():
+            draft = path.with_name(f"marker.{fresh}")
+            draft.write_text(fresh)
+            with suppress(FileExistsError):
+                path.hardlink_to(draft)
+            draft.unlink()
         return path.read_bytes() if path.exists() else b""
     except OSError as error:
         raise ConfigError(f"BATON_DATA_DIR: {path} cannot be used ({error.strerror}); mend the path") from error

@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from app.api.application import create_api
 from app.api.heads import BoundedHead
 from app.api.openapi import openapi_document
+from app.api.routes.metrics import metrics_router
 from app.bootstrap import Server, open_server
 from app.core.errors import ConfigError
 from app.engine.tasks import Tasks
@@ -37,6 +38,7 @@ def create_app(server: Server, settings: Settings) -> FastAPI:
         server.engine, server.authenticator, max_body=settings.max_body_bytes, origins=settings.cors_origins
     )
     app.include_router(page)
+    app.include_router(metrics_router(server.exposition))
     return app
 
 

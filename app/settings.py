@@ -12,11 +12,11 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from msgspec import Struct
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, SettingsConfigDict
 
 from app.core.errors import ConfigError
+from app.stores.addresses import Store, store_at
 
 OPENAI_URL = "https://api.openai.com/v1"
 ANTHROPIC_URL = "https://api.anthropic.com/v1"
@@ -29,19 +29,6 @@ PROVIDERS = ("anthropic", "offline", "openai", "scripted")
 _PREFIX = "BATON_"
 _FOR_TESTS = "BATON_TEST_"
 _ORIGIN = re.compile(r"https?://[^\s/?#@*]+")
-
-
-class SqliteStore(Struct, frozen=True, tag="sqlite"):
-    """Everything durable is in that one file."""
-
-    path: Path
-
-
-class MemoryStore(Struct, frozen=True, tag="memory"):
-    """Nothing outlives the process."""
-
-
-Store = SqliteStore | MemoryStore
 
 
 def _split(value: Any) -> Any:
@@ -78,7 +65,25 @@ class Settings(BaseSettings):
     store_url: str | None = _setting(
         "BATON_STORE_URL",
         None,
-        "where sessions are kept: sqlite:///path, or memory://; unset, baton.db in BATON_DATA_DIR",
+        "where sessions are kept: sqlite:///path, redis://, rediss://, redis+cluster://, redis+sentinel://, "
+        "postgresql:// or memory://; unset, baton.db in BATON_DATA_DIR",
+    )
+    database_direct_url: str | None = _setting(
+        "BATON_DATABASE_DIRECT_URL",
+        None,
+        "the way to a postgresql:// store past its transaction pooler, for LISTEN and heartbeats; "
+        "unset, BATON_STORE_URL is direct",
+    )
+    bus_url: str | None = _setting(
+        "BATON_BUS_URL",
+        None,
+        "a Redis that carries what is live between the replicas of a postgresql:// store; unset, the database does",
+    )
+    store_pool: int = _setting(
+        "BATON_STORE_POOL", 16, "how many connections to the store this process opens at the most", ge=2, le=1000
+    )
+    store_wait: float = _setting(
+        "BATON_STORE_WAIT", 5.0, "seconds that a request waits for one of them before it gets a 503", gt=0, le=60
     )
     data_dir: Path = _setting(
         "BATON_DATA_DIR",
@@ -126,7 +131,7 @@ class Settings(BaseSettings):
     @property
     def store(self) -> Store:
         """Gives where sessions are kept."""
-        return _store(self.store_url, self.data_dir)
+        return store_at(self.store_url, self.database_direct_url, self.bus_url, self.data_dir)
 
     @property
     def default_model(self) -> str:
@@ -147,7 +152,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:
-        _store(self.store_url, self.data_dir)
+        _ = self.store
         _check_url(self.openai_base_url)
         _check_exposure(self)
         _check_model(self)
@@ -190,25 +195,6 @@ def _explain(error: ValidationError) -> str:
 def _now(name: str, at_start: SecretStr | None) -> str | None:
     key = os.environ.get(name, "").strip()
     return key or (at_start.get_secret_value().strip() if at_start is not None else "") or None
-
-
-def _store(url: str | None, data_dir: Path) -> Store:
-    if url is None:
-        return SqliteStore(data_dir / "baton.db")
-    scheme, _, rest = url.partition("://")
-    if url == "memory://":
-        return MemoryStore()
-    if (
-        scheme == "sqlite"
-        and rest.startswith("/")
-        and not rest.endswith(("/", ":memory:"))
-        and not set(rest) & set("?#")
-    ):
-        return SqliteStore(Path(rest[1:]))
-    raise ConfigError(
-        "BATON_STORE_URL: this version keeps sessions in SQLite or in memory; write sqlite:///relative/path, "
-        "sqlite:////absolute/path or memory://, or leave it unset"
-    )
 
 
 def _check_url(url: str) -> None:

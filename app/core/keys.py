@@ -1,15 +1,20 @@
 """Session keys: who owns a session, and the one spelling of it that a store may use."""
 
+import re
+from functools import lru_cache
 from hashlib import sha256
 from typing import Self
 from urllib.parse import quote, unquote
 
 from msgspec import Struct
 
+from app.core.errors import InvalidInput
 from app.core.ids import AgentId, Ids, RunId, SessionId, TenantId, UserId
 
 DIGEST_CHARS = 16
 """How much of a key's digest a run id carries: 64 bits."""
+
+_RUN_ID = re.compile(r"run_([0-9a-f]{2})[0-9a-f]{14}_.+", re.ASCII)
 
 
 class SessionKey(Struct, frozen=True, order=True):
@@ -32,12 +37,34 @@ class SessionKey(Struct, frozen=True, order=True):
 
     def digest(self) -> str:
         """Gives the SHA-256 of the encoded key in hex; its first byte is the key's partition, for ever."""
-        return sha256(self.encode().encode()).hexdigest()
+        return _digest(self)
+
+    def partition(self) -> str:
+        """Gives the key's partition as 2 hex digits: what shares a partition is decided together."""
+        return self.digest()[:2]
+
+
+@lru_cache(maxsize=4096)
+def _digest(key: SessionKey) -> str:
+    """One request asks for its session's several times."""
+    return sha256(key.encode().encode()).hexdigest()
 
 
 def new_run_id(key: SessionKey, ids: Ids) -> RunId:
     """Names a run of that session; the id carries the session's digest, and so its partition."""
     return RunId(f"run_{key.digest()[:DIGEST_CHARS]}_{ids.token()}")
+
+
+def check_run_id(key: SessionKey, run_id: RunId) -> None:
+    """The run id names that session. Raises InvalidInput if it names another one, or none."""
+    if not run_id.startswith(f"run_{key.digest()[:DIGEST_CHARS]}_"):
+        raise InvalidInput(f"run {run_id} belongs to another session")
+
+
+def partition_of_run(run_id: RunId) -> str | None:
+    """Gives the partition of the run's session as 2 hex digits, or None for an id that names no session."""
+    match = _RUN_ID.fullmatch(run_id)
+    return match[1] if match else None
 
 
 def derived_session_id(tenant: TenantId, user: UserId, idempotency_key: str) -> SessionId:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from app.auth.base import Principal
-from app.core.errors import Draining, StoreUnavailable
+from app.core.errors import BatonError, Draining, StoreUnavailable
 from app.core.ids import Birth, RunId, SessionId
 from app.core.keys import SessionKey, derived_session_id, new_run_id
 from app.core.messages import Part, TextPart
@@ -47,8 +47,8 @@ class Admission:
             outcome = await self._insist(key, submission, claimant)
             if isinstance(outcome, Claimed):
                 await self._prime(key, outcome)
-        except BaseException:
-            self._give_back(claimant)
+        except BaseException as error:
+            self._give_back(claimant, is_answered=_is_answer(error))
             raise
         return self._accept(key, outcome, claimant, submission.policy)
 
@@ -76,14 +76,19 @@ class Admission:
         """Repeats the submit while the store does not answer; the run id makes it take effect once."""
         for pause in RETRY_SECONDS:
             try:
-                return await self._services.stores.sessions.submit(key, submission, claimant)
+                return await self._submit(key, submission, claimant)
             except StoreUnavailable:
                 await self._services.clock.sleep(pause)
-        return await self._services.stores.sessions.submit(key, submission, claimant)
+        return await self._submit(key, submission, claimant)
 
-    def _give_back(self, claimant: Claimant | None) -> None:
+    async def _submit(self, key: SessionKey, submission: Submission, claimant: Claimant | None) -> Submitted:
+        """Submits; the claimant may claim only while this replica may act, else the run waits for another one."""
+        able = claimant if claimant is not None and self._worker.may_act(claimant) else None
+        return await self._services.stores.sessions.submit(key, submission, able)
+
+    def _give_back(self, claimant: Claimant | None, *, is_answered: bool = True) -> None:
         if claimant is not None:
-            self._worker.give_back(claimant)
+            self._worker.give_back(claimant, is_answered=is_answered)
 
     async def _prime(self, key: SessionKey, claimed: Claimed) -> None:
         await self._broadcast.prime(key, claimed.log.head.birth, claimed.seq - 1, claimed.claim.epoch)
@@ -113,6 +118,11 @@ def title_of(parts: Sequence[Part]) -> str:
     """Gives a session's first title: the beginning of what was said."""
     text = next((part.text for part in parts if isinstance(part, TextPart)), "")
     return " ".join(text[: TITLE_CHARS * 4].split())[:TITLE_CHARS]
+
+
+def _is_answer(error: BaseException) -> bool:
+    """Says whether the store has refused the input, so that nothing of the request is still on its way."""
+    return isinstance(error, BatonError) and not isinstance(error, StoreUnavailable)
 
 
 def _accepted(key: SessionKey, birth: Birth, run_id: RunId, outcome: Submitted) -> Accepted:

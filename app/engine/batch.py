@@ -8,7 +8,7 @@ from typing import Self
 from msgspec.structs import replace
 
 from app.core.encoding import encode_record
-from app.core.errors import BatonError, RecordTooLarge, StoreUnavailable, ToolError
+from app.core.errors import BatonError, ClaimLost, RecordTooLarge, StoreUnavailable, ToolError
 from app.core.messages import ToolResultPart
 from app.core.records import AnyRecord, Outcome, ToolFinished
 from app.core.state import ActiveRun, OpenCall
@@ -21,6 +21,7 @@ from app.engine.shown import Shown
 from app.engine.spill import bound_result, fill_arguments, unicode
 from app.engine.tasks import Tasks
 from app.engine.tenure import Tenure
+from app.stores.base import KeyValue
 from app.tools.base import Tool, ToolContext
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ class Batch:
         self._tenure = tenure
         self._shown = shown
         self._run = run
-        self.ledger = StoredLedger(services.stores.keyvalue, tenure.key)
+        self.ledger = _Ledger(services.stores.keyvalue, tenure)
         self._names = names
         """The tools that the agent may use; None means all."""
         self._running = Tasks()
@@ -100,11 +101,12 @@ class Batch:
             names = ", ".join(spec.name for spec in self._services.toolbox.specs(self._names))
             return _failure(f"there is no tool called {call.name!r}; there are: {names}"), "error"
         try:
+            arguments = await self._arguments(call)
             async with asyncio.timeout(tool.spec.timeout):
-                output = await self._call(tool, call)
+                output = await self._call(tool, call, arguments)
         except TimeoutError:
             return _failure(f"the call took longer than {tool.spec.timeout:g} s and was stopped"), "timeout"
-        except (ToolError, StoreUnavailable, RecordTooLarge) as error:
+        except (ToolError, ClaimLost, StoreUnavailable, RecordTooLarge) as error:
             return _failure(str(error)), "error"
         except Exception as error:
             log.exception("tool %s failed", call.name)
@@ -118,9 +120,15 @@ class Batch:
     def _tool(self, name: str) -> Tool | None:
         return self._services.toolbox.get(name) if self._names is None or name in self._names else None
 
-    async def _call(self, tool: Tool, call: OpenCall) -> ToolOutput:
+    async def _arguments(self, call: OpenCall) -> str:
+        """Gives the call's arguments, once it may start. Raises ClaimLost if it never may; nobody will read of that."""
+        blobs = self._services.stores.blobs
+        arguments = await fill_arguments(call.arguments, call.blob, self._tenure.key.tenant, blobs)
+        await self._tenure.held()
+        return arguments
+
+    async def _call(self, tool: Tool, call: OpenCall, arguments: str) -> ToolOutput:
         services, key = self._services, self._tenure.key
-        arguments = await fill_arguments(call.arguments, call.blob, key.tenant, services.stores.blobs)
         shown = _Output(self._shown, self._run, call)
         context = ToolContext(
             session=key,
@@ -138,6 +146,18 @@ class Batch:
             return output
         finally:
             shown.close()
+
+
+class _Ledger(StoredLedger):
+    """What is noted is about to happen, so it is noted only while this replica may act."""
+
+    def __init__(self, keyvalue: KeyValue, tenure: Tenure) -> None:
+        super().__init__(keyvalue, tenure.key)
+        self._tenure = tenure
+
+    async def note(self, key: str, data: bytes) -> None:
+        await self._tenure.held()
+        await super().note(key, data)
 
 
 class _Output:

@@ -1,93 +1,108 @@
-"""A channel: one session's frames on this replica, in one ring that all its followers share."""
+"""A channel: one session on this replica, from what the bus tells and the store has to frames in the log's order."""
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Coroutine
-from itertools import islice
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
+from typing import Protocol
 
 from app.core.errors import BatonError
 from app.core.ids import Birth
 from app.core.keys import SessionKey
 from app.core.records import Entry
-from app.engine.frames import Closing, Cursor, Frame, delta_frame, gap_frame, record_frame, snapshot_frame
+from app.engine.frames import Cursor, delta_frame, gap_frame, record_frame, snapshot_frames
+from app.engine.ring import Ring
+from app.engine.witness import contradicts, has_lost, standing
 from app.stores.base import Sessions
-from app.stores.bus import Announced, Bus, Delta, Gone, Live, Nudge
+from app.stores.bus import Announced, Delta, Gone, Live, Nudge, OpenItems
 
-RING_FRAMES = 2048
-RING_BYTES = 1024 * 1024
 BACKLOG = 4096
 """Messages that may wait while the channel reads the store."""
-ASK_SECONDS = 0.5
-"""How long the owner may take to say what it shows."""
+EARLY = 64
+"""Announced records that may wait for their predecessors."""
+EXPECT_SECONDS = 0.6
+"""How long a writer's announcement may take; a bus under load gathers for half a second."""
 PAGE = 256
-UNKNOWN = 1 << 62
-"""The delta floor of a channel that began in the middle of an epoch."""
+
+
+class Host(Protocol):
+    """What a channel needs of the broadcast."""
+
+    sessions: Sessions
+    gaps: int
+
+    def spawn(self, work: Coroutine[None, None, None]) -> object:
+        """The work is under way, unless the followers are being sent away."""
+        ...
+
+    async def ask(self, key: SessionKey) -> OpenItems | None:
+        """Gives the owner's open items, or None when nobody answers in time."""
+        ...
 
 
 class Channel:
-    """Turns what the bus tells into frames, in the log's order. What the bus lost is read from the store.
+    """Fills a ring with one log's frames. What the bus lost is read from the store, or asked of the owner.
 
-    `floor` is the seq below which the ring has nothing; of epoch `epoch` it has the deltas after `delta_floor`.
+    Of each epoch it passes on only deltas that continue what its followers were shown. Where one does not, the owner is
+    asked for the open items, and they are shown whole.
     """
 
-    def __init__(
-        self, key: SessionKey, sessions: Sessions, bus: Bus, spawn: Callable[[Coroutine[None, None, None]], object]
-    ) -> None:
+    def __init__(self, key: SessionKey, host: Host) -> None:
         self.key = key
         self.birth: Birth | None = None
-        self.seq = 0
-        self.epoch = 0
+        self.ring = Ring()
         self.gone = False
-        self.floor = 0
-        self.delta_floor = 0
-        self.first = 0
-        """The position of the ring's first frame; positions only grow."""
+        """Whether nothing more will come: the session was deleted, or the channel lost track of it."""
+        self.stands: int | None = None
+        """Once the store has lost what was shown: the last record that is still as it was."""
         self.beats = 0
         """Rises whenever followers that have nothing to say should say that they are alive."""
-        self._d = 0
-        self._ring: deque[Frame] = deque()
-        self._bytes = 0
-        self._sessions = sessions
-        self._bus = bus
-        self._spawn = spawn
+        self._host = host
+        self._is_whole = True
+        """Whether every follower has the open items as of the last delta."""
+        self._early: dict[int, Entry] = {}
+        """Announced records whose predecessors were not yet."""
         self._followers: list[asyncio.Future[None]] = []
         self._waiting: list[Live] | None = []
-        """What came while the channel could not take it: before it began, or while it reads the store."""
-
-    @property
-    def end(self) -> int:
-        """Gives the position after the newest frame."""
-        return self.first + len(self._ring)
+        """What came while the channel could not take it: before it began, or while it reads or asks."""
 
     @property
     def has_begun(self) -> bool:
         """Says whether the channel knows where in the log it is."""
         return self.birth is not None
 
-    def begin(self, birth: Birth, seq: int, epoch: int = 0) -> None:
-        """The channel goes on after `seq`; of that epoch, if it is given, nothing was shown yet."""
+    def begin(self, birth: Birth, seq: int, epoch: int, d: int | None) -> None:
+        """The channel goes on after `seq`, and after delta `d` of that epoch; None: nobody knows which there were."""
         if not self.has_begun:
-            self.birth, self.seq, self.floor, self.epoch = birth, seq, seq, epoch
-            self.delta_floor = 0 if epoch else UNKNOWN
+            self.birth = birth
+            self.ring.begin(seq, epoch, d)
             self._catch_up()
-
-    def since(self, position: int) -> list[Frame]:
-        """Gives the frames from a position on."""
-        skipped = position - self.first
-        return [self._ring[i] for i in range(skipped, len(self._ring))]
 
     def position_after(self, cursor: Cursor) -> int | None:
         """Gives the position from which the ring alone continues a cursor, or None when it cannot."""
-        if not self.has_begun or cursor.birth != self.birth or not self.floor <= cursor.seq <= self.seq:
-            return None
-        if cursor.d:
-            known = cursor.epoch == self.epoch and self.delta_floor <= cursor.d <= self._d
-            return self._after_delta(cursor) if known else None
-        position = self._after_record(cursor.seq)
-        return None if self._is_open_before(position) else position
+        return self.ring.position_after(cursor, self.birth) if self._is_whole else None
+
+    def miss(self) -> None:
+        """A follower does not know what is open, because the owner did not say: before the next delta it is told."""
+        self._is_whole = False
+
+    def expect(self, seq: int) -> None:
+        """The records up to `seq` will be in the ring: as their writers announce them, or else from the store.
+
+        The owner's come after the deltas that they close, so whoever reads them at once overtakes these.
+        """
+        if seq > self.ring.seq and not self.gone:
+            asyncio.get_running_loop().call_later(EXPECT_SECONDS, self._look, seq)
+
+    def _look(self, seq: int) -> None:
+        if self._waiting is not None:
+            self.expect(seq)
+        elif seq > self.ring.seq and not self.gone:
+            self._pause(self._read(seq))
 
     def deliver(self, message: Live) -> None:
         """The message's frames are in the ring, or will be when what came before it is."""
+        if self.gone:
+            return
         if self._waiting is None:
             self._take(message)
         elif len(self._waiting) < BACKLOG:
@@ -113,6 +128,11 @@ class Channel:
         self.beats += 1
         self.pulse()
 
+    @property
+    def _log(self) -> Birth:
+        """Names the log; only asked once the channel has begun."""
+        return self.birth or Birth("")
+
     def _take(self, message: Live) -> None:
         match message:
             case Delta():
@@ -125,51 +145,67 @@ class Channel:
                 pass
 
     def _take_delta(self, delta: Delta) -> None:
-        if delta.birth != self.birth or delta.epoch < self.epoch:
+        ring = self.ring
+        if delta.birth != self.birth or delta.epoch < ring.epoch:
             return
-        if delta.seq > self.seq:
-            self._waiting = [delta]
-            self._spawn(self._read(delta.seq))
+        if delta.seq > ring.seq:
+            self._pause(self._read(delta.seq), delta)
             return
-        if delta.epoch > self.epoch:
-            self.epoch, self._d = delta.epoch, 0
-        if not self._d:
-            self.delta_floor = delta.d - 1
-        elif delta.d > self._d + 1:
-            self._waiting = [delta]
-            self._spawn(self._heal(delta))
+        if delta.epoch > ring.epoch:
+            self._turn(delta.epoch)
+        if delta.d <= ring.d:
             return
-        if delta.d > self._d:
-            self._d = delta.d
-            self._put(delta_frame(delta, self.seq))
+        if not delta.follows:
+            self._turn(delta.epoch)
+        if delta.follows > ring.d or not self._is_whole or ring.is_late:
+            self._pause(self._heal(delta), delta)
+            return
+        ring.d = delta.d
+        ring.put(delta_frame(delta, ring.seq))
+        self.pulse()
 
     def _take_announced(self, announced: Announced) -> None:
+        ring = self.ring
         if announced.birth != self.birth:
             self._end()
-            return
-        fresh = [entry for entry in announced.entries if entry.seq > self.seq]
-        if fresh and fresh[0].seq == self.seq + 1:
-            self._append(fresh)
-        if announced.seq > self.seq:
-            self._waiting = []
-            self._spawn(self._read(announced.seq))
+        elif announced.seq < ring.seq and not announced.entries:
+            self._pause(self._read(ring.seq))  # late, or the store has lost what came after it
+        elif contradicts(ring, self._log, announced.entries):
+            self._pause(self._fall_back())
+        else:
+            self._early |= {entry.seq: entry for entry in announced.entries if entry.seq > ring.seq}
+            self._append(self._next())
+            if announced.seq == ring.seq + 1:
+                self._pause(self._read(announced.seq))
+            elif announced.seq > ring.seq:
+                self.expect(announced.seq)
 
-    def _append(self, entries: list[Entry]) -> None:
+    def _next(self) -> Iterable[Entry]:
+        """Gives the entries that came and follow the ring's last record; what is too far ahead is forgotten."""
+        seq = self.ring.seq + 1
+        while seq in self._early:
+            yield self._early.pop(seq)
+            seq += 1
+        kept = {early: entry for early, entry in self._early.items() if early > seq}
+        self._early = kept if len(kept) <= EARLY else {}
+
+    def _turn(self, epoch: int) -> None:
+        """Nothing was shown of that epoch, and nothing missed."""
+        self.ring.turn(epoch)
+        self._is_whole = True
+
+    def _append(self, entries: Iterable[Entry]) -> None:
+        ring = self.ring
         for entry in entries:
-            self.seq = entry.seq
-            self._put(record_frame(self.birth or Birth(""), entry))
+            if entry.seq > ring.seq:
+                ring.seq = entry.seq
+                ring.put(record_frame(self._log, entry))
+        self.pulse()
 
-    async def _read(self, seq: int) -> None:
-        """What the announcement did not carry is read from the store; then what waited is taken."""
-        try:
-            while self.seq < seq and not self.gone:
-                page = await self._sessions.read(self.key, self.seq, PAGE)
-                if page.head.birth != self.birth or not page.entries:
-                    self._end()
-                self._append(list(page.entries))
-        except BatonError:
-            self._end()
-        self._catch_up()
+    def _pause(self, work: Coroutine[None, None, None], *waiting: Live) -> None:
+        """What comes waits until the work is done."""
+        self._waiting = list(waiting)
+        self._host.spawn(work)
 
     def _catch_up(self) -> None:
         waiting, self._waiting = self._waiting or [], None
@@ -181,67 +217,84 @@ class Channel:
                 break
             self._take(message)
 
-    async def _heal(self, delta: Delta) -> None:
-        """Deltas were lost on the way: the followers are told, and get the open items whole before the next delta."""
-        self._put(gap_frame(delta, self.seq, self._d + 1))
-        opened = await self._bus.ask(self.key, ASK_SECONDS)
-        self._d = delta.d - 1
-        if opened is not None and (opened.birth, opened.epoch) == (self.birth, self.epoch):
-            for text in opened.items:
-                self._put(snapshot_frame(opened, text, max(self.seq, opened.seq)))
-            self._d = max(self._d, opened.d)
+    async def _read(self, seq: int) -> None:
+        """What the announcements did not carry is read from the store; then what waited is taken."""
+        try:
+            await self._advance(seq)
+        except BatonError:
+            self._end()
+        self._drop(lambda delta: self.ring.seq < delta.seq <= seq)  # its records are lost again
         self._catch_up()
 
-    def _put(self, frame: Frame) -> None:
-        self._ring.append(frame)
-        self._bytes += len(frame.data)
-        while len(self._ring) > RING_FRAMES or (self._bytes > RING_BYTES and len(self._ring) > 1):
-            self._drop()
+    async def _advance(self, seq: int) -> None:
+        """The ring has the records up to `seq`, if there are so many. The last one it had is looked at again."""
+        is_checked = False
+        while not self.gone and (self.ring.seq < seq or not is_checked):
+            log = await self._host.sessions.read(self.key, max(0, self.ring.seq - 1), PAGE)
+            if log.head.birth != self.birth:
+                self._end()
+            elif has_lost(self.ring, self._log, log):
+                await self._fall_back()
+            elif log.head.seq == self.ring.seq:
+                return
+            self._append(() if self.gone else [entry for entry in log.entries if entry.seq <= seq])
+            is_checked = True
+
+    async def _fall_back(self) -> None:
+        """The channel is over, and says up to where what it showed is still in the log: the store lost the rest."""
+        with suppress(BatonError):
+            self.stands = await standing(self.ring, self._log, self.key, self._host.sessions)
+        self._end()
+
+    async def _heal(self, delta: Delta) -> None:
+        """Deltas were missed: the followers get the open items whole before the next delta, and are told of a loss."""
+        ring = self.ring
+        if not ring.is_late and delta.follows > ring.d:
+            self._host.gaps += 1
+            ring.put(gap_frame(delta, ring.seq, ring.d + 1))
+            self.pulse()
+        opened = await self._host.ask(self.key)
+        if (
+            opened is not None
+            and (opened.birth, opened.epoch) == (self.birth, ring.epoch)
+            and opened.d >= delta.follows
+        ):
+            await self._show(opened)
+        else:
+            self._is_whole = False
+            dropped = self._drop(lambda other: other.epoch <= ring.epoch)
+            ring.d = ring.d if ring.is_late else max(dropped, default=ring.d)
+        self._catch_up()
+
+    def _explains(self, opened: OpenItems, delta: Delta) -> bool:
+        """Says whether the delta continues those open items."""
+        return (opened.birth, opened.epoch) == (self.birth, delta.epoch) and opened.d >= delta.follows
+
+    async def _show(self, opened: OpenItems) -> None:
+        """The followers have the open items as of that moment."""
+        ring = self.ring
+        try:
+            if opened.seq > ring.seq:
+                await self._advance(opened.seq)
+        except BatonError:
+            self._end()
+        closings = ring.closings(opened.seq)
+        texts = [text for text in opened.items if not any(closing.closes(text.item) for closing in closings)]
+        for frame in snapshot_frames(opened, texts, ring.seq):
+            ring.put(frame)
+        self._is_whole = True
+        if ring.is_late:
+            ring.turn(ring.epoch, opened.d)
+        ring.d = max(ring.d, opened.d)
         self.pulse()
 
-    def _drop(self) -> None:
-        dropped = self._ring.popleft()
-        self.first += 1
-        self._bytes -= len(dropped.data)
-        if dropped.is_extra:
-            return
-        if not dropped.d:
-            self.floor = max(self.floor, dropped.seq)
-        elif dropped.epoch == self.epoch:
-            self.delta_floor = dropped.d
+    def _drop(self, is_void: Callable[[Delta], bool]) -> list[int]:
+        """Gives the numbers of the waiting deltas that are void; they wait no more."""
+        waiting = self._waiting or []
+        void = [message.d for message in waiting if isinstance(message, Delta) and is_void(message)]
+        self._waiting = [message for message in waiting if not (isinstance(message, Delta) and is_void(message))]
+        return void
 
     def _end(self) -> None:
         self.gone = True
         self.pulse()
-
-    def _after_record(self, seq: int) -> int:
-        """Gives the position after the record `seq`, which may be the last one that is not in the ring."""
-        for i, frame in enumerate(reversed(self._ring)):
-            if not frame.d and not frame.is_extra and frame.seq <= seq:
-                return self.end - i
-        return self.first
-
-    def _after_delta(self, cursor: Cursor) -> int | None:
-        """Gives the position after both the cursor's record and its delta, or None if other deltas came before it."""
-        position = self._after_record(cursor.seq)
-        for i, frame in enumerate(self._ring):
-            if frame.epoch == cursor.epoch and frame.d > cursor.d:
-                return position if position <= self.first + i else None
-            if frame.epoch == cursor.epoch and frame.d == cursor.d:
-                position = max(position, self.first + i + 1)
-        return position
-
-    def _is_open_before(self, position: int) -> bool:
-        """Says whether an item that was shown before the position may still be open there."""
-        if self.delta_floor:
-            return True
-        closings: list[Closing] = []
-        for frame in islice(reversed(self._ring), self.end - position, None):
-            if frame.begins:
-                return False
-            if frame.closing is not None:
-                closings.append(frame.closing)
-            item = frame.item
-            if item is not None and not any(closing.closes(item) for closing in closings):
-                return True
-        return False

@@ -2,7 +2,7 @@
 
 import itertools
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 
 from app.auth.base import Principal
@@ -11,15 +11,17 @@ from app.core.ids import AgentId, RunId, SessionId
 from app.core.keys import SessionKey
 from app.engine.admission import Admission
 from app.engine.broadcast import Broadcast
+from app.engine.figures import engine_samples
 from app.engine.frames import Cursor
+from app.engine.membership import membership
 from app.engine.runs import RunDesk
 from app.engine.services import Services
 from app.engine.sessions import SessionDesk
 from app.engine.stream import Stream
-from app.engine.takeover import bury_predecessors
 from app.engine.tasks import Tasks
 from app.engine.views import Accepted, Invocation, MessagePage, RunView, SessionPage, SessionView
 from app.engine.worker import Worker
+from app.observability.metrics import Sample
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +37,8 @@ class Engine:
     def __init__(self, services: Services) -> None:
         stores = services.stores
         self._services = services
-        self._worker = Worker(services)
+        self.membership = membership(services)
+        self._worker = Worker(services, lambda: self.membership.lease)
         self._broadcast = Broadcast(stores.sessions, stores.heads, stores.bus, services.clock)
         self._admission = Admission(services, self._worker, self._broadcast)
         self._runs = RunDesk(services)
@@ -47,20 +50,28 @@ class Engine:
         services = self._services
         stores = services.stores
         await services.catalog.publish(stores.keyvalue)
-        await bury_predecessors(stores.replicas, stores.sessions, services.incarnation)
-        async with self._broadcast.broadcasting(), self._worker.working(), Tasks() as tasks:
+        async with (
+            self.membership.joined(self._worker.act_under),
+            self._broadcast.broadcasting(),
+            self._worker.working(),
+            Tasks() as tasks,
+        ):
             stores.bus.wake()
             tasks.start(self._tick_forever())
             yield
 
     async def drain(self, grace: float) -> None:
-        """No run is left here, and every stream has ended: clients reconnect elsewhere."""
+        """No run is left here, every stream has ended, and the others know: clients reconnect elsewhere."""
         await self._worker.drain(grace)
         self._broadcast.close()
+        await self.membership.leave(is_settled=self._worker.is_settled)
 
     def ready(self) -> bool:
         """Says whether inputs are accepted."""
         return not self._worker.draining
+
+    def samples(self) -> Iterable[Sample]:
+        return engine_samples(self._services, self._worker, self._broadcast, self.membership)
 
     async def submit(self, who: Principal, invocation: Invocation) -> Accepted:
         """The input is in the log. Raises AgentNotFound, SessionBusy, QueueFull, IdempotencyMismatch, Draining."""
@@ -126,7 +137,8 @@ class Engine:
     async def follow_accepted(self, accepted: Accepted) -> Stream:
         """Gives the stream of an accepted input, from its first record."""
         cursor = Cursor(accepted.after, accepted.birth)
-        return Stream(self._broadcast, accepted.key, cursor, run_id=accepted.run_id, first=accepted.after)
+        home = accepted.outcome == "started"
+        return Stream(self._broadcast, accepted.key, cursor, run_id=accepted.run_id, first=accepted.after, home=home)
 
     async def _tick_forever(self) -> None:
         """Notices what nobody told us of: cancels of runs that run here, agents whose files changed, unused blobs."""

@@ -4,6 +4,7 @@ Server-sent events as WHATWG HTML defines them: LF only, `id:`, `event:`, one `d
 """
 
 import re
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -25,9 +26,12 @@ from app.stores.bus import Delta, OpenItems, OpenText
 PREAMBLE = b"retry: 1000\n\n"
 """Milliseconds after which a client reconnects."""
 KEEP_ALIVE = b": keep-alive\n\n"
+MORE = b"~"
+"""Ends the id of a snapshot that others of the same moment follow: whoever resumes there needs all of them again."""
 
 _encode = msgspec.json.Encoder().encode
-_CURSOR = re.compile(r"(?:([a-z0-9]{1,64})\.)?(\d{1,18})(?::(\d{1,18})\.(\d{1,18}))?", re.ASCII)
+_decode = msgspec.json.Decoder().decode
+_CURSOR = re.compile(r"(?:([a-z0-9]{1,64})\.)?(\d{1,18})(?::(\d{1,18})\.(\d{1,18})(~?))?", re.ASCII)
 
 
 class Cursor(Struct, frozen=True):
@@ -37,6 +41,8 @@ class Cursor(Struct, frozen=True):
     birth: Birth | None = None
     epoch: int = 0
     d: int = 0
+    is_partial: bool = False
+    """Whether it has some of the open items as of `d`, and others older: more snapshots were to follow."""
 
     @classmethod
     def parse(cls, text: str | None) -> "Cursor":
@@ -45,7 +51,7 @@ class Cursor(Struct, frozen=True):
         if match is None or (match[1] is None and match[3] is not None):
             raise BadCursor(f"{(text or '')[:80]!r} is not an event id of this server; leave it out to start over")
         birth = Birth(match[1]) if match[1] else None
-        return cls(int(match[2]), birth, int(match[3] or 0), int(match[4] or 0))
+        return cls(int(match[2]), birth, int(match[3] or 0), int(match[4] or 0), bool(match[5]))
 
 
 class Closing(Struct, frozen=True):
@@ -72,6 +78,8 @@ class Frame(Struct, frozen=True, kw_only=True):
     epoch: int = 0
     d: int = 0
     """0 for a record."""
+    follows: int = 0
+    """The delta that it continues: the one before, unless several are merged in it."""
     closing: Closing | None = None
     begins: bool = False
     """Whether it is a run's first record as the active one: nothing that was shown before it is open."""
@@ -80,6 +88,20 @@ class Frame(Struct, frozen=True, kw_only=True):
     suspends: bool = False
     is_extra: bool = False
     """Whether it is for those who follow now, whatever they have seen: a gap, or a snapshot after one."""
+    whole: OpenText | None = None
+    """What a snapshot shows."""
+    more: bytes = b""
+
+    @property
+    def is_record(self) -> bool:
+        """Says whether it is a record."""
+        return not self.d and not self.is_extra
+
+    def is_beyond(self, cursor: Cursor) -> bool:
+        """Says whether a client with that cursor has not seen it."""
+        if self.is_record:
+            return self.seq > cursor.seq
+        return (self.epoch, self.d) > (cursor.epoch, cursor.d)
 
 
 def record_frame(birth: Birth, entry: Entry) -> Frame:
@@ -107,31 +129,63 @@ def delta_frame(delta: Delta, seq: int) -> Frame:
         "offset": delta.offset,
         "text": delta.text,
     }
-    body = b"event: delta\ndata: %b\n\n" % _encode(fields)
-    data = _delta_id(delta.birth, seq, delta.epoch, delta.d) + body
-    return Frame(seq=seq, body=body, data=data, run_id=delta.run_id, item=delta.item, epoch=delta.epoch, d=delta.d)
+    body = _delta_body(fields)
+    return Frame(
+        seq=seq,
+        body=body,
+        data=_delta_id(delta.birth, seq, delta.epoch, delta.d) + body,
+        run_id=delta.run_id,
+        item=delta.item,
+        epoch=delta.epoch,
+        d=delta.d,
+        follows=delta.follows,
+    )
 
 
-def snapshot_frame(open_items: OpenItems, text: OpenText, seq: int) -> Frame:
-    """Gives all of an open item's text so far; its id is that of the last delta in it."""
+def snapshot_frames(opened: OpenItems, texts: Sequence[OpenText], seq: int) -> list[Frame]:
+    """Gives all of those items' text so far. Each has the id of the last delta in it; all but the last one say `~`."""
+    last = len(texts) - 1
+    return [_snapshot_frame(opened, text, seq, b"" if i == last else MORE) for i, text in enumerate(texts)]
+
+
+def _snapshot_frame(opened: OpenItems, text: OpenText, seq: int, more: bytes) -> Frame:
     fields = {"run_id": text.run_id, "item": text.item, "kind": text.kind, "text": text.text}
     body = b"event: item.snapshot\ndata: %b\n\n" % _encode(fields)
-    epoch, d = open_items.epoch, open_items.d
-    data = _delta_id(open_items.birth, seq, epoch, d) + body
-    return Frame(seq=seq, body=body, data=data, run_id=text.run_id, item=text.item, epoch=epoch, d=d, is_extra=True)
+    return Frame(
+        seq=opened.seq,
+        body=body,
+        data=_delta_id(opened.birth, seq, opened.epoch, opened.d, more) + body,
+        run_id=text.run_id,
+        item=text.item,
+        epoch=opened.epoch,
+        d=opened.d,
+        is_extra=True,
+        whole=text,
+        more=more,
+    )
 
 
 def gap_frame(delta: Delta, seq: int, first: int) -> Frame:
     """Tells the clients that the deltas from `first` to before this one were lost; snapshots follow."""
-    fields = _encode({"epoch": delta.epoch, "from": first, "to": delta.d - 1})
+    fields = _encode({"epoch": delta.epoch, "from": first, "to": delta.follows})
     body = b"event: gap\ndata: %b\n\n" % fields
     return Frame(seq=seq, body=body, data=_record_id(delta.birth, seq) + body, is_extra=True)
 
 
 def stamped(frame: Frame, birth: Birth, seq: int) -> bytes:
     """Gives the frame's bytes under a newer record's seq, for a follower that is ahead of its runner."""
-    stamp = _delta_id(birth, seq, frame.epoch, frame.d) if frame.d else _record_id(birth, seq)
+    stamp = _delta_id(birth, seq, frame.epoch, frame.d, frame.more) if frame.d else _record_id(birth, seq)
     return stamp + frame.body
+
+
+def trimmed(frame: Frame, birth: Birth, seq: int, whole: Sequence[OpenText]) -> bytes:
+    """Gives what a delta adds to those snapshots, some of which hold the first of the deltas that are merged in it."""
+    fields = _decode(frame.body.partition(b"\ndata: ")[2])
+    place = fields["item"], fields["kind"]
+    shown = next((len(text.text) for text in whole if (text.item, text.kind) == place), 0)
+    held = max(0, shown - fields["offset"])
+    rest = {**fields, "offset": fields["offset"] + held, "text": fields["text"][held:]}
+    return _delta_id(birth, seq, frame.epoch, frame.d) + _delta_body(rest) if rest["text"] else b""
 
 
 def reset_frame(birth: Birth, seq: int, reason: str) -> bytes:
@@ -143,8 +197,12 @@ def _record_id(birth: Birth, seq: int) -> bytes:
     return b"id: %b.%d\n" % (birth.encode(), seq)
 
 
-def _delta_id(birth: Birth, seq: int, epoch: int, d: int) -> bytes:
-    return b"id: %b.%d:%d.%d\n" % (birth.encode(), seq, epoch, d)
+def _delta_id(birth: Birth, seq: int, epoch: int, d: int, more: bytes = b"") -> bytes:
+    return b"id: %b.%d:%d.%d%b\n" % (birth.encode(), seq, epoch, d, more)
+
+
+def _delta_body(fields: Mapping[str, object]) -> bytes:
+    return b"event: delta\ndata: %b\n\n" % _encode(fields)
 
 
 def _event(entry: Entry) -> bytes:

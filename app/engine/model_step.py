@@ -39,6 +39,7 @@ class ModelStep:
             model, name = self._services.model(spec.model)
             request = await self._request(spec, name)
             async with self._interrupt.window(self._writer.seconds_left(spec.limits)):
+                await self._writer.tenure.held()
                 message = await call.run(model, request)
         except Interrupted:
             await self._cut_short(call, seen, spec.limits)

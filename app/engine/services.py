@@ -1,12 +1,13 @@
 """What the engine stands on: the ports, made by bootstrap and never changed after."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.core.clock import Clock
 from app.core.errors import ModelError
 from app.core.ids import Ids, Incarnation
 from app.engine.catalog import AgentCatalog
+from app.engine.lease import Timing
 from app.llm.base import Model
 from app.stores.bundle import Stores
 from app.tools.toolbox import Toolbox
@@ -18,6 +19,7 @@ class Services:
     """Everything a run needs."""
 
     incarnation: Incarnation
+    """The first one; a replica that is declared dead goes on as another."""
     stores: Stores
     catalog: AgentCatalog
     models: Mapping[str, Model]
@@ -29,6 +31,7 @@ class Services:
     ids: Ids
     slots: int = 64
     """Runs at a time."""
+    timing: Timing = field(default_factory=Timing)
 
     def model(self, name: str | None) -> tuple[Model, str]:
         """Gives the provider and its own name for a `provider:model`. Raises ModelError for an unknown provider."""

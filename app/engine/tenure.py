@@ -9,6 +9,8 @@ from app.core.ids import Birth, Nonce
 from app.core.keys import SessionKey
 from app.core.records import AnyRecord
 from app.core.state import FOLD_VERSION, AgentState, encode_state
+from app.engine.lease import Lease
+from app.observability.context import bind_claim
 from app.stores.base import Checkpoint, Committed, Log, Release, Sessions
 from app.stores.bus import Announced, Bus
 from app.stores.head import Claim
@@ -22,7 +24,9 @@ RETRY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0, 1.0, 1.0)
 class Tenure:
     """Keeps the state equal to the log: every commit is numbered, retried until answered, folded, announced."""
 
-    def __init__(self, key: SessionKey, claim: Claim, log: Log, sessions: Sessions, bus: Bus, clock: Clock) -> None:
+    def __init__(
+        self, key: SessionKey, claim: Claim, log: Log, sessions: Sessions, bus: Bus, clock: Clock, lease: Lease
+    ) -> None:
         self.key = key
         self.claim = claim
         self.birth: Birth = log.head.birth
@@ -32,6 +36,12 @@ class Tenure:
         self._sessions = sessions
         self._bus = bus
         self._clock = clock
+        self._lease = lease
+        self._sign()
+
+    async def held(self) -> None:
+        """Returns as soon as this replica may act. Raises ClaimLost if it was declared dead, and so its claim void."""
+        await self._lease.held()
 
     async def commit(self, records: Sequence[AnyRecord], release: Release | None = None) -> bool:
         """The records are durable, folded and announced. False: they are not, but others' records were folded.
@@ -62,6 +72,16 @@ class Tenure:
         """
         await self.commit(())
 
+    def _sign(self) -> None:
+        """Every line that is logged on the way names the claim in force."""
+        run = self.state.run
+        bind_claim(
+            session=self.key.encode(),
+            incarnation=self._lease.incarnation,
+            epoch=self.claim.epoch,
+            run_id=run.run_id if run else None,
+        )
+
     @property
     def is_held(self) -> bool:
         """Says whether the session is still ours after the last commit."""
@@ -73,6 +93,7 @@ class Tenure:
         """Repeats the commit under the same number while the store does not answer; it takes effect once."""
         attempt = 0
         while True:
+            await self.held()
             try:
                 return await self._sessions.commit(
                     self.key, self.claim, self._commits + 1, self.state.seq, records, release, checkpoint
@@ -86,6 +107,8 @@ class Tenure:
     def _let_go(self, done: Committed) -> None:
         """Goes on under the handed-over claim, or without any."""
         self.claim, self._commits = done.handed or Claim(self.claim.epoch, Nonce("")), 0
+        if done.handed is not None:
+            self._sign()
         if done.status == "ready":
             self._bus.wake()
 

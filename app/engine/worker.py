@@ -3,21 +3,20 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from math import inf
 
 from app.core.errors import BatonError, ClaimLost, StoreUnavailable
 from app.core.ids import Nonce
 from app.core.keys import SessionKey
-from app.core.records import RunStarted
-from app.engine.runner import Runner
+from app.engine.lease import Lease
+from app.engine.seat import Seat
 from app.engine.services import Services
+from app.engine.takeover import LATE_SECONDS
 from app.engine.tasks import Tasks
-from app.engine.tenure import Tenure
-from app.engine.writer import ResumeReason
 from app.stores.base import Log
-from app.stores.bus import Gone, Live, Nudge
-from app.stores.head import Claim, Claimant, Head
+from app.stores.head import Claim, Claimant
 
 log = logging.getLogger(__name__)
 
@@ -32,13 +31,17 @@ CUT_SECONDS = 2.0
 class Worker:
     """Runs sessions in a bounded number of slots."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, lease: Callable[[], Lease]) -> None:
         self.draining = False
         self.services = services
+        self.takeovers = 0
         self.held: Counter[Nonce] = Counter()
         """Every nonce that a claim of ours may carry; `take` adopts anew what this incarnation owns under others."""
-        self._seats: dict[SessionKey, _Seat] = {}
+        self._seats: dict[SessionKey, Seat] = {}
+        self._lease = lease
         self._taken = 0
+        self._doubted_at = -inf
+        """When a request that may have claimed something went without an answer."""
         self._starved = False
         self._wake = asyncio.Event()
         self._emptied = asyncio.Event()
@@ -62,16 +65,31 @@ class Worker:
         self._taken += 1
         return self.claimant()
 
-    def give_back(self, claimant: Claimant) -> None:
+    def may_act(self, claimant: Claimant) -> bool:
+        """Says whether this replica may claim something as that incarnation now."""
+        lease = self._lease()
+        return lease.is_valid and claimant.incarnation == lease.incarnation
+
+    def give_back(self, claimant: Claimant, *, is_answered: bool = True) -> None:
         """The reserved slot is free. If its claim was granted after all, `take` will find it."""
+        if not is_answered:
+            self._doubt()
         self._vacate(claimant.nonce)
 
     def start(self, key: SessionKey, claim: Claim, session_log: Log, *, orphaned: bool = False) -> None:
-        """The session runs in the slot that was reserved for its claim."""
-        seat = _Seat(self, key, claim)
+        """The session runs in the slot that was reserved for its claim.
+
+        Unless it was claimed as an incarnation that has been declared dead meanwhile: then others take it over.
+        """
+        lease = self._lease()
+        if session_log.head.owner != lease.incarnation:
+            self._vacate(claim.nonce)
+            return
+        self.takeovers += orphaned
+        seat = Seat(self, key, claim, lease)
         self._seats[key] = seat
         self._emptied.clear()
-        self._tasks.start(self._occupy(seat, session_log, _resumed(claim, session_log, orphaned=orphaned)))
+        self._tasks.start(self._occupy(seat, session_log, orphaned=orphaned))
 
     @asynccontextmanager
     async def working(self) -> AsyncGenerator[None, None]:
@@ -94,6 +112,18 @@ class Worker:
                 seat.interrupt()
             await self._empties(CUT_SECONDS)
 
+    def act_under(self, lease: Lease) -> None:
+        """Sessions are taken under that lease from now on; what runs under another one has lost its claim."""
+        for seat in tuple(self._seats.values()):
+            if seat.lease is not lease:
+                seat.interrupt()
+        self._wake.set()
+
+    @property
+    def is_settled(self) -> bool:
+        """Says whether nothing is claimed here, and nothing will be: no request of late went unanswered."""
+        return not self._taken and self.services.clock.monotonic() - self._doubted_at > LATE_SECONDS
+
     async def check_owned(self) -> None:
         """Cancels and deletions that nobody told us of are noticed: all heads of what runs here are read at once."""
         seats = dict(self._seats)
@@ -101,11 +131,11 @@ class Worker:
         for key, seat in seats.items():
             seat.look(heads.get(key))
 
-    def check_soon(self, seat: "_Seat") -> None:
+    def check_soon(self, seat: Seat) -> None:
         """That session's head is read at once."""
         self._tasks.start(self._check(seat))
 
-    async def _check(self, seat: "_Seat") -> None:
+    async def _check(self, seat: Seat) -> None:
         try:
             heads = await self.services.stores.heads.peek((seat.key,))
         except BatonError as error:
@@ -117,13 +147,16 @@ class Worker:
         """Gives a claimant with a fresh nonce, held from now on."""
         nonce = Nonce(self.services.ids.token())
         self.held[nonce] += 1
-        return Claimant(incarnation=self.services.incarnation, nonce=nonce, digests=self.services.catalog.digests())
+        return Claimant(incarnation=self._lease().incarnation, nonce=nonce, digests=self.services.catalog.digests())
 
     def forget(self, nonce: Nonce) -> None:
         """The nonce is not held any more, as far as this caller goes."""
         self.held[nonce] -= 1
         if self.held[nonce] <= 0:
             del self.held[nonce]
+
+    def _doubt(self) -> None:
+        self._doubted_at = self.services.clock.monotonic()
 
     def _vacate(self, *nonces: Nonce) -> None:
         self._taken -= 1
@@ -140,14 +173,15 @@ class Worker:
             return False
         return True
 
-    async def _occupy(self, seat: "_Seat", session_log: Log, resumed: ResumeReason | None) -> None:
+    async def _occupy(self, seat: Seat, session_log: Log, *, orphaned: bool) -> None:
         """Runs the session, whatever comes; afterwards the slot is free and its nonces are forgotten."""
         failed = False
         try:
-            await seat.run(session_log, resumed)
+            await seat.run(session_log, orphaned=orphaned)
         except ClaimLost as error:
             log.warning("lost the claim on %s: %s", seat.key.encode(), error)
         except StoreUnavailable as error:
+            self._doubt()
             log.warning("gave up %s until the store answers: %s", seat.key.encode(), error)
         except Exception:
             failed = True
@@ -155,7 +189,7 @@ class Worker:
         finally:
             self._leave(seat, failed=failed)
 
-    def _leave(self, seat: "_Seat", *, failed: bool) -> None:
+    def _leave(self, seat: Seat, *, failed: bool) -> None:
         if self._seats.get(seat.key) is seat:
             del self._seats[seat.key]
         if failed:
@@ -182,10 +216,10 @@ class Worker:
                 log.warning("could not look for ready sessions: %s", error)
 
     async def _take(self) -> None:
-        """Ready sessions fill the free slots."""
-        slots = self.free
+        """Ready sessions fill up to half of the free slots: the others are for inputs that come meanwhile."""
+        slots = (self.free + 1) // 2
         self._starved = slots <= 0
-        if self.draining or slots <= 0:
+        if self.draining or slots <= 0 or not self._lease().is_valid:
             return
         self._taken += slots
         claimant = self.claimant()
@@ -195,77 +229,11 @@ class Worker:
                 self.held[session.claim.nonce] += 1
                 taken += 1
                 self.start(session.key, session.claim, session.log, orphaned=session.orphaned)
-            self._starved = taken == slots
+            if taken == slots:
+                self._wake.set()
+        except BaseException:
+            self._doubt()
+            raise
         finally:
             self._taken -= slots - taken
             self.forget(claimant.nonce)
-
-
-class _Seat:
-    """A slot in use: its session, its runner, and the nonces of the claim in force and of the next one."""
-
-    def __init__(self, worker: Worker, key: SessionKey, claim: Claim) -> None:
-        self.key = key
-        self.nonces = [claim.nonce]
-        self._worker = worker
-        self._claim = claim
-        self._runner: Runner | None = None
-
-    async def run(self, session_log: Log, resumed: ResumeReason | None) -> None:
-        """The session was run until it was let go."""
-        services = self._worker.services
-        stores = services.stores
-        tenure = Tenure(self.key, self._claim, session_log, stores.sessions, stores.bus, services.clock)
-        self._runner = runner = Runner(services, tenure, self._heir)
-        unsubscribe = await stores.bus.subscribe(self.key, self._hear)
-        stop_answering = await stores.bus.answer(self.key, runner.shown.snapshot)
-        try:
-            if self._worker.draining:
-                runner.drain()
-            await runner.run(resumed)
-        finally:
-            unsubscribe()
-            stop_answering()
-            runner.shown.close()
-
-    def look(self, head: Head | None) -> None:
-        """The runner is interrupted if its session is gone or its run cancelled; a head older than its state is not."""
-        tenure = self._runner.tenure if self._runner is not None else None
-        if tenure is None:
-            return
-        if head is None or head.birth != tenure.birth or (head.cancelling and head.seq >= tenure.state.seq):
-            self.interrupt()
-
-    def interrupt(self) -> None:
-        """The runner looks at the log."""
-        if self._runner is not None:
-            self._runner.interrupt()
-
-    def drain(self) -> None:
-        """The runner lets go as soon as it can."""
-        if self._runner is not None:
-            self._runner.drain()
-
-    def _hear(self, message: Live) -> None:
-        if isinstance(message, Nudge | Gone):
-            self._worker.check_soon(self)
-
-    def _heir(self) -> Claimant | None:
-        """Gives a claimant for the next queued run, in this slot; only the newest one counts."""
-        if self._worker.draining or self._runner is None:
-            return None
-        in_force = self._runner.tenure.claim.nonce
-        for nonce in [nonce for nonce in self.nonces if nonce != in_force]:
-            self.nonces.remove(nonce)
-            self._worker.forget(nonce)
-        claimant = self._worker.claimant()
-        self.nonces.append(claimant.nonce)
-        return claimant
-
-
-def _resumed(claim: Claim, session_log: Log, *, orphaned: bool) -> ResumeReason | None:
-    """Says why the active run goes on, or None if this claim has just started it."""
-    last = session_log.entries[-1].record if session_log.entries else None
-    if isinstance(last, RunStarted) and last.epoch == claim.epoch:
-        return None
-    return "takeover" if orphaned else "handover"

@@ -1,5 +1,8 @@
 """Everything one backend gives: its ports, opened together."""
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
 from msgspec import Struct
 
 from app.stores.base import Blobs, Heads, KeyValue, Replicas, Runs, Sessions
@@ -16,3 +19,8 @@ class Stores(Struct, frozen=True, kw_only=True):
     keyvalue: KeyValue
     blobs: Blobs
     bus: Bus
+    pulse: Callable[[], AbstractAsyncContextManager[Replicas]] | None = None
+    """Opens a `Replicas` on a connection of its own, for the heartbeat, in whatever event loop it is entered.
+
+    None for a store that admits one process: its lock says who is alive.
+    """

@@ -25,6 +25,13 @@ class Delta(Struct, frozen=True, tag="delta"):
     offset: int
     """In Unicode code points of that item and kind."""
     text: str
+    merged: int = 0
+    """How many earlier deltas are in it: those right before it, of the same item and kind."""
+
+    @property
+    def follows(self) -> int:
+        """Gives the number of the delta that it continues; whoever has not seen that one has a gap."""
+        return self.d - self.merged - 1
 
 
 class Announced(Struct, frozen=True, tag="announced"):
@@ -72,12 +79,19 @@ class OpenItems(Struct, frozen=True):
 class Bus(Protocol):
     """Carries what is live between replicas. Callbacks run on the event loop and must not block or raise."""
 
-    async def subscribe(self, key: SessionKey, deliver: Callable[[Live], None]) -> Callable[[], None]:
-        """Every later message for the session reaches `deliver`, in order. Call the result to stop."""
+    async def subscribe(
+        self, key: SessionKey, deliver: Callable[[Live], None], *, home: bool = False
+    ) -> Callable[[], None]:
+        """Every later message for the session reaches `deliver`, in order. Call the result to stop.
+
+        `home`: the session runs here, or is about to. Then other replicas are not told at once, which costs nothing:
+        until they know, what they have for the session's followers may be lost, but what they have for its owner
+        arrives.
+        """
         ...
 
     def publish(self, key: SessionKey, message: Live) -> None:
-        """The message is on its way, or lost. Never waits, never raises."""
+        """The message is on its way, or lost; deltas in a row may be merged into one. Never waits, never raises."""
         ...
 
     async def on_wake(self, deliver: Callable[[], None]) -> Callable[[], None]:

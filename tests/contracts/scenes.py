@@ -1,10 +1,11 @@
 """Sessions, claimants and records for the contract tests, short enough to read in place."""
 
 from collections.abc import Iterable
+from itertools import count
 from typing import Any, ClassVar
 
 from app.core.ids import AgentId, Birth, Incarnation, ItemId, Nonce, RunId, SessionId, TenantId, UserId, item_id
-from app.core.keys import SessionKey
+from app.core.keys import DIGEST_CHARS, SessionKey
 from app.core.messages import Message, TextPart
 from app.core.records import (
     READER,
@@ -35,6 +36,21 @@ def key(session: str = "s", *, tenant: str = "t", user: str = "u", agent: str = 
     return SessionKey(TenantId(tenant), UserId(user), AgentId(agent), SessionId(session))
 
 
+HERE = key()
+"""Where everything happens that is not said to happen elsewhere."""
+
+
+def beside(where: SessionKey, session: str = "s", *, tenant: str = "t") -> SessionKey:
+    """Gives another session, of that tenant, in the same partition: what is decided within one concerns it."""
+    names = (key(f"{session}{number}", tenant=tenant) for number in count())
+    return next(found for found in names if found.partition() == where.partition() and found != where)
+
+
+def rid(run: str = "r1", where: SessionKey = HERE) -> RunId:
+    """Names a run of that session."""
+    return RunId(f"run_{where.digest()[:DIGEST_CHARS]}_{run}")
+
+
 def who(
     nonce: str = "n", incarnation: str = "i", *, agents: Iterable[str] = (AGENT,), reader: int = READER
 ) -> Claimant:
@@ -42,29 +58,38 @@ def who(
     return Claimant(incarnation=Incarnation(incarnation), nonce=Nonce(nonce), digests=digests, reader=reader)
 
 
-def ask(run: str = "r1", text: str = "hi", *, birth: str = "b", policy: Busy = Busy.ENQUEUE, **rest: Any) -> Submission:
-    return Submission(run_id=RunId(run), input=(TextPart(text=text),), birth=Birth(birth), policy=policy, **rest)
+def ask(
+    run: str = "r1",
+    text: str = "hi",
+    *,
+    where: SessionKey = HERE,
+    birth: str = "b",
+    policy: Busy = Busy.ENQUEUE,
+    **rest: Any,
+) -> Submission:
+    words = (TextPart(text=text),)
+    return Submission(run_id=rid(run, where), input=words, birth=Birth(birth), policy=policy, **rest)
 
 
-def answer(run: str = "r1", seen: int = 0, text: str = "hello") -> MessageAppended:
+def answer(run: str = "r1", seen: int = 0, text: str = "hello", *, where: SessionKey = HERE) -> MessageAppended:
     message = Message(role="assistant", parts=(TextPart(text=text),))
-    return MessageAppended(at=START, run_id=RunId(run), item=item(run), message=message, seen=seen)
+    return MessageAppended(at=START, run_id=rid(run, where), item=item(run, where), message=message, seen=seen)
 
 
-def item(run: str) -> ItemId:
-    return item_id(RunId(run), 0, 0)
+def item(run: str = "r1", where: SessionKey = HERE) -> ItemId:
+    return item_id(rid(run, where), 0, 0)
 
 
-def done(run: str = "r1") -> RunFinished:
-    return RunFinished(at=START, run_id=RunId(run), status="completed")
+def done(run: str = "r1", where: SessionKey = HERE) -> RunFinished:
+    return RunFinished(at=START, run_id=rid(run, where), status="completed")
 
 
-def cancel(run: str = "r1") -> RunCancelRequested:
-    return RunCancelRequested(at=START, run_id=RunId(run))
+def cancel(run: str = "r1", where: SessionKey = HERE) -> RunCancelRequested:
+    return RunCancelRequested(at=START, run_id=rid(run, where))
 
 
-def suspended(run: str = "r1") -> RunSuspended:
-    return RunSuspended(at=START, run_id=RunId(run), reason="approval")
+def suspended(run: str = "r1", where: SessionKey = HERE) -> RunSuspended:
+    return RunSuspended(at=START, run_id=rid(run, where), reason="approval")
 
 
 def title(text: str) -> StatePatched:
@@ -83,15 +108,15 @@ def types(entries: Iterable[Entry]) -> list[str]:
 
 async def begin(stores: Stores, where: SessionKey, run: str = "r1", by: Claimant | None = None, **rest: Any) -> Claimed:
     """Submits an input that must be claimed."""
-    claimed = await stores.sessions.submit(where, ask(run, **rest), by or who(f"nonce of {run}"))
+    claimed = await stores.sessions.submit(where, ask(run, where=where, **rest), by or who(f"nonce of {run}"))
     assert isinstance(claimed, Claimed), claimed
     return claimed
 
 
 async def finish(stores: Stores, where: SessionKey, claimed: Claimed, release: Release | None = None) -> Committed:
     """Commits the claimed run's answer and end, as its claim's first commit."""
-    seen, run = claimed.log.head.seq, claimed.run_id
-    records = [answer(run, seen), done(run)]
+    seen, run = claimed.log.head.seq, claimed.run_id.removeprefix(rid("", where))
+    records = [answer(run, seen, where=where), done(run, where)]
     return await stores.sessions.commit(where, claimed.claim, 1, seen, records, release or Release())
 
 
@@ -102,7 +127,7 @@ async def turn(stores: Stores, where: SessionKey, run: str = "r1", **rest: Any) 
 
 async def wait_in_line(stores: Stores, where: SessionKey, run: str = "r1") -> None:
     """Makes the session ready: an input that nobody claims."""
-    await stores.sessions.submit(where, ask(run, birth=f"birth of {where.session}"), None)
+    await stores.sessions.submit(where, ask(run, where=where, birth=f"birth of {where.session}"), None)
 
 
 async def whole(stores: Stores, where: SessionKey) -> Log:

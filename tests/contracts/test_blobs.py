@@ -7,19 +7,19 @@ import pytest
 from msgspec.structs import replace
 
 from app.core.errors import BlobNotFound, HeadMoved, LimitReached
-from app.core.ids import RunId, TenantId, call_id
+from app.core.ids import TenantId, call_id
 from app.core.messages import BlobRef, FilePart, ImagePart, Message, Part, TextPart, ToolCallPart, ToolResultPart
 from app.core.records import AnyRecord, Busy, InputSteered, MessageAppended, RunQueued, ToolFinished
 from app.stores.base import BLOB_GRACE_SECONDS, MAX_BLOB_BYTES, Position
 from app.stores.bundle import Stores
 from app.testing.clock import START, ManualClock
 from tests.contracts.backends import Backend
-from tests.contracts.scenes import ask, begin, done, end, item, key, whole
+from tests.contracts.scenes import ask, begin, done, end, item, key, rid, whole
 
 T = TenantId("t")
 KEY = key(tenant=T)
 BINARY = bytes(range(256))
-RUN = RunId("r1")
+RUN = rid()
 
 
 async def put(stores: Stores, data: bytes = b"data", tenant: TenantId = T) -> BlobRef:
@@ -44,7 +44,7 @@ async def say(stores: Stores, *parts: Part) -> None:
 
 def said(*parts: Part) -> MessageAppended:
     message = Message(role="assistant", parts=parts)
-    return MessageAppended(at=START, run_id=RUN, item=item("r1"), message=message, seen=0)
+    return MessageAppended(at=START, run_id=RUN, item=item(), message=message, seen=0)
 
 
 @pytest.mark.parametrize("data", [b"", b"\x00\xff", BINARY * 1000])
@@ -99,16 +99,16 @@ async def test_it_collects_no_more_than_its_limit(stores: Stores, clock: ManualC
 
 
 def _records(ref: BlobRef) -> Sequence[AnyRecord]:
-    call = ToolCallPart(item=item("r1"), call_id=call_id(item("r1")), name="x", arguments="{}", blob=ref)
-    result = ToolResultPart(item=item("r1"), call_id=call_id(item("r1")), name="x", text="", blob=ref)
+    call = ToolCallPart(item=item(), call_id=call_id(item()), name="x", arguments="{}", blob=ref)
+    result = ToolResultPart(item=item(), call_id=call_id(item()), name="x", text="", blob=ref)
     parts = (TextPart(text=""), FilePart(blob=ref, name="f"))
     return (
-        RunQueued(at=START, run_id=RunId("r9"), input=(image(ref),)),
-        InputSteered(at=START, run_id=RUN, input_id=RunId("r8"), input=(image(ref),)),
+        RunQueued(at=START, run_id=rid("r9"), input=(image(ref),)),
+        InputSteered(at=START, run_id=RUN, input_id=rid("r8"), input=(image(ref),)),
         said(*parts),
         said(TextPart(text="a", blob=ref)),
         said(call),
-        ToolFinished(at=START, run_id=RUN, item=item("r1"), result=result, outcome="ok"),
+        ToolFinished(at=START, run_id=RUN, item=item(), result=result, outcome="ok"),
     )
 
 

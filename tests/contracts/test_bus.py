@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Callable
 
-from app.core.ids import Birth, RunId
+from app.core.ids import Birth
 from app.stores.bundle import Stores
 from app.stores.bus import Announced, Delta, Gone, Live, Nudge, OpenItems, OpenText
-from tests.contracts.scenes import item, key
+from tests.contracts.scenes import item, key, rid
 
 KEY = key()
 SECONDS = 5.0
@@ -41,17 +41,17 @@ def said(seq: int) -> Announced:
 
 
 def delta(d: int) -> Delta:
-    return Delta(Birth("b"), 3, 1, d, RunId("r1"), item("r1"), "text", d, "é")
+    return Delta(Birth("b"), 3, 1, d, rid(), item(), "text", d, "é")
 
 
 def open_items(text: str = "so far") -> OpenItems:
-    return OpenItems(Birth("b"), 3, 1, 7, (OpenText(RunId("r1"), item("r1"), "text", text),))
+    return OpenItems(Birth("b"), 3, 1, 7, (OpenText(rid(), item(), "text", text),))
 
 
 async def test_messages_arrive_in_order(stores: Stores) -> None:
     box = Mailbox()
     await stores.bus.subscribe(KEY, box.deliver)
-    sent: list[Live] = [delta(1), said(4), delta(2), Nudge(RunId("r1")), Gone(Birth("b"))]
+    sent: list[Live] = [delta(1), said(4), delta(2), Nudge(rid()), Gone(Birth("b"))]
     for message in sent:
         stores.bus.publish(KEY, message)
     await box.until(lambda: len(box.letters) == len(sent))

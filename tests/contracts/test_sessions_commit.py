@@ -15,11 +15,13 @@ from tests.contracts.scenes import (
     answer,
     ask,
     begin,
+    beside,
     cancel,
     done,
     end,
     finish,
     key,
+    rid,
     suspended,
     title,
     turn,
@@ -158,7 +160,7 @@ async def test_the_heir_gets_the_queued_run(stores: Stores) -> None:
     assert types(committed.written) == ["message.appended", "run.finished", "run.started"]
     assert (committed.handed, committed.status, committed.seq) == (Claim(2, Nonce("heir")), "owned", 7)
     head = (await whole(stores, KEY)).head
-    assert (head.owner, head.active, head.queue, head.claim) == ("i2", "r2", (), committed.handed)
+    assert (head.owner, head.active, head.queue, head.claim) == ("i2", rid("r2"), (), committed.handed)
     await stores.sessions.commit(KEY, Claim(2, Nonce("heir")), 1, 7, [done("r2")], Release())
 
 
@@ -187,7 +189,7 @@ async def test_an_heir_that_cannot_run_it_does_not_get_it(stores: Stores, heir: 
 async def test_another_tenant_that_waits_comes_before_the_heir(stores: Stores) -> None:
     claimed = await begin(stores, KEY)
     await stores.sessions.submit(KEY, ask("r2"), None)
-    await wait_in_line(stores, key(tenant="other"), "r3")
+    await wait_in_line(stores, beside(KEY, tenant="other"))
     committed = await _hand_over(stores, claimed)
     assert (committed.status, committed.handed) == ("ready", None)
 
@@ -237,7 +239,7 @@ async def test_a_commit_and_a_submission_at_once_strand_nothing(stores: Stores) 
     claimed = await begin(stores, KEY)
     await asyncio.gather(finish(stores, KEY, claimed), stores.sessions.submit(KEY, ask("r2"), who("n2")))
     head = (await whole(stores, KEY)).head
-    assert (head.status, {head.active, *head.queue} - {None}) in (("ready", {"r2"}), ("owned", {"r2"}))
+    assert (head.status, {head.active, *head.queue} - {None}) in (("ready", {rid("r2")}), ("owned", {rid("r2")}))
 
 
 async def test_the_next_claim_counts_its_commits_from_one(stores: Stores) -> None:

@@ -60,7 +60,7 @@ async def test_a_session_that_cannot_be_read_is_not_taken(stores: Stores, backen
 
 async def test_a_session_that_cannot_be_read_holds_no_other_up(stores: Stores, backend: Backend) -> None:
     await stores.sessions.submit(KEY, ask(), None)
-    await stores.sessions.submit(key("other"), ask("r2"), None)
+    await stores.sessions.submit(key("other"), ask(where=key("other")), None)
     backend.spoil_entry(KEY, 2)
     (taken,) = await stores.sessions.take(who(), 2, [])
     assert taken.key == key("other")
@@ -69,5 +69,5 @@ async def test_a_session_that_cannot_be_read_holds_no_other_up(stores: Stores, b
 async def test_other_sessions_are_served_all_the_same(stores: Stores, backend: Backend) -> None:
     await turn(stores, KEY)
     backend.spoil_entry(KEY, 4)
-    await turn(stores, key("other"), "r2")
+    await turn(stores, key("other"))
     assert (await whole(stores, key("other"))).head.seq == 5

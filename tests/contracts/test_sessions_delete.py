@@ -9,7 +9,22 @@ from app.stores.base import Position, Queued, Release
 from app.stores.bundle import Stores
 from app.testing.clock import START
 from tests.contracts.backends import Backend, Footprint
-from tests.contracts.scenes import answer, ask, begin, end, finish, key, title, turn, types, wait_in_line, who, whole
+from tests.contracts.scenes import (
+    answer,
+    ask,
+    begin,
+    beside,
+    end,
+    finish,
+    key,
+    rid,
+    title,
+    turn,
+    types,
+    wait_in_line,
+    who,
+    whole,
+)
 
 KEY = key()
 CREATED = SessionCreated(at=START)
@@ -36,11 +51,11 @@ async def test_nothing_of_it_is_left(stores: Stores, backend: Backend) -> None:
 
 async def test_other_sessions_are_untouched(stores: Stores) -> None:
     await turn(stores, KEY)
-    await turn(stores, key("other"), "r2")
+    await turn(stores, key("other"))
     before = await whole(stores, key("other"))
     await stores.sessions.delete(KEY)
     assert await whole(stores, key("other")) == before
-    assert await stores.runs.find(KEY.tenant, ask("r2").run_id) is not None
+    assert await stores.runs.find(KEY.tenant, rid(where=key("other"))) is not None
 
 
 async def test_its_owner_can_write_nothing_more(stores: Stores) -> None:
@@ -64,12 +79,12 @@ async def test_a_repeated_commit_of_a_deleted_log_is_stale(stores: Stores) -> No
 
 async def test_it_is_neither_taken_nor_swept_nor_in_the_way(stores: Stores) -> None:
     await wait_in_line(stores, KEY)
-    await begin(stores, key("owned"), "r2", who("n2", "dead"))
+    await begin(stores, key("owned"), by=who("n2", "dead"))
     await stores.sessions.delete(KEY)
     await stores.sessions.delete(key("owned"))
     assert await stores.sessions.take(who(), 5, []) == ()
     assert await stores.sessions.sweep(who(incarnation="dead").incarnation, 5) == 0
-    await begin(stores, key(tenant="other"), "r3")
+    await begin(stores, beside(KEY, tenant="other"))
 
 
 async def test_the_next_input_begins_another_log(stores: Stores) -> None:
@@ -94,7 +109,7 @@ async def test_what_was_deleted_does_not_come_back(stores: Stores) -> None:
         await stores.sessions.append(KEY, Position(Birth("b"), 0), [CREATED])
     with pytest.raises(SessionNotFound):
         await stores.sessions.submit(KEY, ask(birth="b"), None)
-    assert isinstance(await stores.sessions.submit(key("other"), ask(birth="b"), None), Queued)
+    assert isinstance(await stores.sessions.submit(key("other"), ask(where=key("other"), birth="b"), None), Queued)
 
 
 async def test_the_old_claim_is_stale_in_the_new_log(stores: Stores) -> None:

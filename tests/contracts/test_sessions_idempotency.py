@@ -45,7 +45,7 @@ async def test_another_key_is_another_request(stores: Stores, first: Claimed) ->
 
 
 async def test_another_session_has_its_own_keys(stores: Stores, first: Claimed) -> None:
-    await begin(stores, key("other"), "r2", idempotency_key="k", fingerprint="other")
+    await begin(stores, key("other"), idempotency_key="k", fingerprint="other")
 
 
 async def test_a_run_id_is_recognised_without_its_key(stores: Stores, first: Claimed) -> None:

@@ -24,7 +24,7 @@ def names(summaries: tuple[Summary, ...]) -> list[str]:
 async def create(stores: Stores, clock: ManualClock, *sessions: str) -> None:
     for session in sessions:
         clock.advance(1)
-        await turn(stores, key(session), f"run of {session}")
+        await turn(stores, key(session))
 
 
 async def test_nobody_has_none(stores: Stores) -> None:
@@ -45,8 +45,8 @@ async def test_the_newest_come_first(stores: Stores, clock: ManualClock) -> None
 
 
 async def test_only_the_users_own_are_listed(stores: Stores) -> None:
-    for number, other in enumerate((key(user="x"), key(tenant="x"), key("mine"))):
-        await turn(stores, other, f"r{number}")
+    for other in (key(user="x"), key(tenant="x"), key("mine")):
+        await turn(stores, other)
     assert names(await page(stores)) == ["mine"]
 
 
@@ -73,7 +73,7 @@ async def test_pages_follow_each_other(stores: Stores, clock: ManualClock) -> No
 
 async def test_sessions_of_the_same_moment_come_by_their_names_backwards(stores: Stores) -> None:
     for session in ("b", "é", "a", "B", "\U0001f600"):
-        await turn(stores, key(session), f"run of {session}")
+        await turn(stores, key(session))
     listed: list[str] = []
     last = None
     while found := await page(stores, last, limit=2):

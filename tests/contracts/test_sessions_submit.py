@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from app.core.errors import InvalidInput, QueueFull, RecordTooLarge, SessionBusy, SessionNotFound
+from app.core.ids import RunId
 from app.core.messages import Message, TextPart
 from app.core.records import Busy, InputWithdrawn, RunQueued, RunStarted, SessionCreated
 from app.stores.base import Attached, Claimed, Joined, Position, Queued, Release
@@ -17,11 +18,13 @@ from tests.contracts.scenes import (
     AGENT,
     ask,
     begin,
+    beside,
     cancel,
     end,
     finish,
     key,
     records,
+    rid,
     suspended,
     turn,
     types,
@@ -34,15 +37,15 @@ KEY = key()
 
 
 async def test_the_first_input_creates_the_session_and_claims_it(stores: Stores) -> None:
-    claimed = await begin(stores, KEY, "r1", who("n"), text="hi", title="A talk", metadata={"a": 1})
+    claimed = await begin(stores, KEY, "r1", who("n"), text="hi", title="A talk", metadata={"a": "1"})
     created, queued, started = records(claimed.log)
     assert isinstance(created, SessionCreated)
     assert created.title == "A talk"
     assert isinstance(queued, RunQueued)
-    assert (queued.run_id, queued.metadata) == ("r1", {"a": 1})
+    assert (queued.run_id, queued.metadata) == (rid(), {"a": "1"})
     assert isinstance(started, RunStarted)
-    assert (started.run_id, started.agent_digest, started.epoch) == ("r1", "digest of a", 1)
-    assert (claimed.run_id, claimed.seq, claimed.claim) == ("r1", 2, Claim(1, who("n").nonce))
+    assert (started.run_id, started.agent_digest, started.epoch) == (rid(), "digest of a", 1)
+    assert (claimed.run_id, claimed.seq, claimed.claim) == (rid(), 2, Claim(1, who("n").nonce))
     assert claimed.log.state().messages == (Message(role="user", parts=(TextPart(text="hi"),)),)
 
 
@@ -50,7 +53,7 @@ async def test_what_it_returns_is_what_is_read_later(stores: Stores) -> None:
     claimed = await begin(stores, KEY)
     assert await whole(stores, KEY) == claimed.log
     head = claimed.log.head
-    assert (head.status, head.owner, head.active, head.seq) == ("owned", "i", "r1", 3)
+    assert (head.status, head.owner, head.active, head.seq) == ("owned", "i", rid(), 3)
 
 
 async def test_without_a_claimant_the_run_waits(stores: Stores) -> None:
@@ -67,13 +70,13 @@ async def test_an_input_to_a_busy_session_waits_behind_its_owner(stores: Stores)
     await begin(stores, KEY)
     queued = await stores.sessions.submit(KEY, ask("r2"), who("n2"))
     assert queued == Queued(ask("r2").run_id, 4, ask().birth, ready=False)
-    assert (await whole(stores, KEY)).head.queue == ("r2",)
+    assert (await whole(stores, KEY)).head.queue == (rid("r2"),)
 
 
 async def test_an_input_behind_a_queue_waits_even_if_nobody_owns_the_session(stores: Stores) -> None:
     await stores.sessions.submit(KEY, ask("r1"), None)
     assert isinstance(await stores.sessions.submit(KEY, ask("r2"), who()), Queued)
-    assert (await whole(stores, KEY)).head.queue == ("r1", "r2")
+    assert (await whole(stores, KEY)).head.queue == (rid("r1"), rid("r2"))
 
 
 async def test_reject_names_the_active_run_and_writes_nothing(stores: Stores) -> None:
@@ -81,7 +84,7 @@ async def test_reject_names_the_active_run_and_writes_nothing(stores: Stores) ->
     before = await whole(stores, KEY)
     with pytest.raises(SessionBusy) as caught:
         await stores.sessions.submit(KEY, ask("r2", policy=Busy.REJECT), who("n2"))
-    assert caught.value.run_id == "r1"
+    assert caught.value.run_id == rid()
     assert await whole(stores, KEY) == before
     assert await stores.runs.find(KEY.tenant, ask("r2").run_id) is None
 
@@ -122,10 +125,10 @@ async def test_steer_wakes_a_suspended_run(stores: Stores) -> None:
 async def test_the_queue_is_bounded(stores: Stores) -> None:
     await begin(stores, KEY)
     for number in range(MAX_QUEUE):
-        await stores.sessions.submit(KEY, ask(f"waiting {number}"), None)
+        await stores.sessions.submit(KEY, ask(f"waiting{number}"), None)
     before = await whole(stores, KEY)
     with pytest.raises(QueueFull):
-        await stores.sessions.submit(KEY, ask("one too many"), None)
+        await stores.sessions.submit(KEY, ask("more"), None)
     assert await whole(stores, KEY) == before
 
 
@@ -134,7 +137,7 @@ async def test_the_inputs_that_join_a_run_are_bounded(stores: Stores) -> None:
     many = (stores.sessions.submit(KEY, ask(f"s{n}", policy=Busy.STEER), None) for n in range(MAX_STEERED))
     await asyncio.gather(*many)
     with pytest.raises(QueueFull):
-        await stores.sessions.submit(KEY, ask("one too many", policy=Busy.STEER), None)
+        await stores.sessions.submit(KEY, ask("more", policy=Busy.STEER), None)
 
 
 async def test_an_input_that_is_too_large_writes_nothing(stores: Stores, backend: Backend) -> None:
@@ -182,7 +185,7 @@ async def test_a_repeated_queued_input_keeps_its_place(stores: Stores) -> None:
     await begin(stores, KEY)
     first = await stores.sessions.submit(KEY, ask("r2"), None)
     assert await stores.sessions.submit(KEY, ask("r2"), None) == Attached(ask("r2").run_id, first.seq, ask().birth)
-    assert (await whole(stores, KEY)).head.queue == ("r2",)
+    assert (await whole(stores, KEY)).head.queue == (rid("r2"),)
 
 
 async def test_a_repeated_steered_input_joins_once(stores: Stores) -> None:
@@ -196,23 +199,38 @@ async def test_a_repeated_steered_input_joins_once(stores: Stores) -> None:
 async def test_a_run_id_belongs_to_one_session(stores: Stores) -> None:
     await begin(stores, KEY)
     with pytest.raises(InvalidInput):
-        await stores.sessions.submit(key("other"), ask("r1"), None)
-    await begin(stores, key(tenant="another tenant"), "r1")
+        await stores.sessions.submit(key("other"), ask(), who())
+    assert await stores.heads.peek([key("other")]) == {}
+
+
+@pytest.mark.parametrize("run", ["", "r1", "run_", "run_r1", rid()[:-3], rid().upper(), f" {rid()}"])
+async def test_a_run_id_names_its_session(stores: Stores, run: str) -> None:
+    await begin(stores, KEY)
+    before = await whole(stores, KEY)
+    with pytest.raises(InvalidInput):
+        await stores.sessions.submit(KEY, replace(ask(), run_id=RunId(run)), who())
+    assert await whole(stores, KEY) == before
+
+
+async def test_a_remembered_request_too_must_name_its_session(stores: Stores) -> None:
+    await begin(stores, KEY, idempotency_key="k")
+    with pytest.raises(InvalidInput):
+        await stores.sessions.submit(KEY, ask(where=key("other"), idempotency_key="k"), who())
 
 
 async def test_another_tenant_that_waits_comes_first(stores: Stores) -> None:
-    await wait_in_line(stores, key("waits", tenant="other"), "r0")
+    await wait_in_line(stores, beside(KEY, tenant="other"))
     assert await stores.sessions.submit(KEY, ask(), who()) == Queued(ask().run_id, 2, ask().birth, ready=True)
 
 
 async def test_a_session_of_the_own_tenant_that_waits_is_no_obstacle(stores: Stores) -> None:
-    await wait_in_line(stores, key("waits"), "r0")
+    await wait_in_line(stores, beside(KEY))
     await begin(stores, KEY)
 
 
 async def test_sessions_that_run_or_are_idle_are_no_obstacle(stores: Stores) -> None:
-    await begin(stores, key("runs", tenant="other"), "r0")
-    await turn(stores, key("idle", tenant="other"), "r00")
+    await begin(stores, beside(KEY, "runs", tenant="other"))
+    await turn(stores, beside(KEY, "idle", tenant="other"))
     await begin(stores, KEY)
 
 
@@ -249,7 +267,7 @@ async def test_keys_that_differ_in_any_part_are_other_sessions(stores: Stores) -
     variants = [key(), key("x"), key(tenant="x"), key(user="x"), key(agent="x"), key("s/u", user=""), key("t%2Fu")]
     for number, where in enumerate(variants):
         claimant = who(f"n{number}", agents=[AGENT, "x"])
-        claimed = await stores.sessions.submit(where, replace(ask(f"r{number}"), title=str(number)), claimant)
+        claimed = await stores.sessions.submit(where, ask(where=where, title=str(number)), claimant)
         assert isinstance(claimed, Claimed)
     assert [(await whole(stores, where)).head.title for where in variants] == [str(n) for n in range(len(variants))]
 
@@ -257,6 +275,6 @@ async def test_keys_that_differ_in_any_part_are_other_sessions(stores: Stores) -
 async def test_a_withdrawn_run_is_known_all_the_same(stores: Stores) -> None:
     claimed = await begin(stores, KEY)
     await stores.sessions.submit(KEY, ask("r2"), None)
-    withdrawn = InputWithdrawn(at=START, run_id=ask("r2").run_id)
+    withdrawn = InputWithdrawn(at=START, run_id=rid("r2"))
     await stores.sessions.append(KEY, Position(claimed.log.head.birth, 4), [withdrawn])
     assert isinstance(await stores.sessions.submit(KEY, ask("r2"), None), Attached)

@@ -19,6 +19,7 @@ from tests.contracts.scenes import (
     done,
     finish,
     key,
+    rid,
     suspended,
     turn,
     types,
@@ -34,7 +35,7 @@ async def line_up(stores: Stores, clock: ManualClock, tenant: str, count: int) -
     """Makes sessions of that tenant ready, one second after the other."""
     for number in range(count):
         clock.advance(1)
-        await wait_in_line(stores, key(f"{tenant}{number}", tenant=tenant), f"run {tenant}{number}")
+        await wait_in_line(stores, key(f"{tenant}{number}", tenant=tenant))
 
 
 async def take(stores: Stores, slots: int = 1, nonce: str = "n", incarnation: str = "i") -> tuple[Taken, ...]:
@@ -56,10 +57,10 @@ async def test_a_ready_session_is_the_claimants(stores: Stores) -> None:
 
 async def test_nothing_ready_gives_nothing(stores: Stores) -> None:
     assert await take(stores) == ()
-    await begin(stores, key("owned"), "r1", who("n1", "other"))
-    await turn(stores, key("idle"), "r2")
-    claimed = await begin(stores, key("suspended"), "r3")
-    await stores.sessions.commit(key("suspended"), claimed.claim, 1, 3, [suspended("r3")], Release())
+    await begin(stores, key("owned"), by=who("n1", "other"))
+    await turn(stores, key("idle"))
+    claimed = await begin(stores, key("suspended"))
+    await stores.sessions.commit(key("suspended"), claimed.claim, 1, 3, [suspended(where=key("suspended"))], Release())
     assert await take(stores) == ()
 
 
@@ -91,14 +92,15 @@ async def test_a_tenant_with_one_session_does_not_wait_for_one_with_many(stores:
 
 
 async def test_what_runs_already_counts(stores: Stores, clock: ManualClock) -> None:
-    await begin(stores, key("runs", tenant="a"), "r", who("n1", "other"))
+    await begin(stores, key("runs", tenant="a"), by=who("n1", "other"))
     await line_up(stores, clock, "a", 2)
     await line_up(stores, clock, "b", 2)
     assert names(await take(stores, 4)) == ["b0", "a0", "b1", "a1"]
 
 
 async def test_agents_that_the_claimant_does_not_know_are_passed_over(stores: Stores, clock: ManualClock) -> None:
-    await stores.sessions.submit(key("strange", agent="x"), ask("r0"), None)
+    strange = key("strange", agent="x")
+    await stores.sessions.submit(strange, ask(where=strange), None)
     await line_up(stores, clock, "t", 1)
     assert names(await take(stores, 2)) == ["t0"]
     (taken,) = await stores.sessions.take(who("n2", agents=["x"]), 2, [Nonce("n-0")])
@@ -125,7 +127,7 @@ async def test_a_lost_reply_is_taken_again(stores: Stores, clock: ManualClock) -
     assert Counter(names(again)) == Counter(names(lost))
     assert all(taken.orphaned and taken.claim.epoch == 2 for taken in again)
     with pytest.raises(StaleClaim):
-        await stores.sessions.commit(lost[0].key, lost[0].claim, 1, 3, [answer("run a0")])
+        await stores.sessions.commit(lost[0].key, lost[0].claim, 1, 3, [answer(where=lost[0].key)])
 
 
 async def test_what_the_claimant_holds_stays_with_it(stores: Stores, clock: ManualClock) -> None:
@@ -153,7 +155,7 @@ async def test_a_lost_session_without_anything_to_do_waits_for_an_input(stores: 
     assert await take(stores, 1, "n2") == ()
     await stores.sessions.submit(KEY, ask("r2"), None)
     (taken,) = await take(stores, 1, "n2")
-    assert taken.log.head.active == "r2"
+    assert taken.log.head.active == rid("r2")
 
 
 async def test_a_resumed_session_comes_with_its_checkpoint_and_tail(stores: Stores) -> None:
@@ -167,7 +169,7 @@ async def test_a_resumed_session_comes_with_its_checkpoint_and_tail(stores: Stor
 
 async def test_a_sweep_makes_the_sessions_of_the_dead_ready(stores: Stores) -> None:
     claimed = await begin(stores, KEY, by=who("n1", "dead"))
-    await begin(stores, key("alive"), "r2", who("n2", "alive"))
+    await begin(stores, key("alive"), by=who("n2", "alive"))
     assert await stores.sessions.sweep(who("n1", "dead").incarnation, 10) == 1
     assert (await whole(stores, KEY)).head.status == "ready"
     with pytest.raises(StaleClaim):
@@ -179,7 +181,7 @@ async def test_a_sweep_makes_the_sessions_of_the_dead_ready(stores: Stores) -> N
 
 async def test_a_sweep_takes_no_more_than_its_limit(stores: Stores) -> None:
     for number in range(3):
-        await begin(stores, key(f"s{number}"), f"r{number}", who(f"n{number}", "dead"))
+        await begin(stores, key(f"s{number}"), by=who(f"n{number}", "dead"))
     dead = who(incarnation="dead").incarnation
     assert [await stores.sessions.sweep(dead, 2) for _ in range(3)] == [2, 1, 0]
 

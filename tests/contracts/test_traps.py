@@ -8,7 +8,7 @@ import pytest
 from app.core.errors import HeadMoved, StaleClaim
 from app.core.keys import SessionKey
 from app.stores.bundle import Stores
-from tests.contracts.scenes import answer, begin, end, key, title, types, who, whole
+from tests.contracts.scenes import answer, begin, end, key, rid, title, types, who, whole
 
 
 async def test_trap_full_replacement_save_loses_a_turn(stores: Stores) -> None:
@@ -43,6 +43,6 @@ async def test_trap_requests_without_ids_shared_one_slot(stores: Stores) -> None
     keys = [key(session, user=user) for user, session in product(parts, parts)]
     assert len({one.encode() for one in keys}) == len({one.digest() for one in keys}) == len(keys)
     assert [SessionKey.decode(one.encode()) for one in keys] == keys
-    await asyncio.gather(*(begin(stores, one, f"r{number}") for number, one in enumerate(keys)))
+    await asyncio.gather(*(begin(stores, one) for one in keys))
     heads = await stores.heads.peek(keys)
-    assert [heads[one].active for one in keys] == [f"r{number}" for number in range(len(keys))]
+    assert [heads[one].active for one in keys] == [rid(where=one) for one in keys]

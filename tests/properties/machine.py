@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from msgspec.structs import replace
 
-from app.core.ids import Birth, RunId, SessionId, TenantId, UserId
-from app.core.keys import SessionKey
+from app.core.ids import Birth, SessionId, TenantId, UserId
+from app.core.keys import SessionKey, new_run_id
 from app.core.messages import TextPart
 from app.core.records import Busy, InputWithdrawn, RunCancelRequested, StatePatched
 from app.stores.head import Submission
@@ -82,8 +82,8 @@ class Sessions(RuleBasedStateMachine):
     def replica(self, who: int) -> Replica:
         return self.world.replicas[who % len(self.world.replicas)]
 
-    def submission(self, policy: Busy, idempotency: str | None) -> Submission:
-        run = RunId(f"run_{self.world.ids.token()}")
+    def submission(self, key: SessionKey, policy: Busy, idempotency: str | None) -> Submission:
+        run = new_run_id(key, self.world.ids)
         return Submission(
             run_id=run,
             input=(TextPart(text=f"input of {run}"),),
@@ -99,7 +99,7 @@ class Sessions(RuleBasedStateMachine):
     def submit(
         self, key: SessionKey, policy: Busy, who: int, claims: bool, lost: bool, idempotency: str | None
     ) -> None:
-        submission = self.submission(policy, idempotency)
+        submission = self.submission(key, policy, idempotency)
         self.run(self.world.request(key, submission, self.replica(who) if claims else None, lost))
 
     @rule(key=keys, who=anyone)
@@ -107,15 +107,15 @@ class Sessions(RuleBasedStateMachine):
         """The session is deleted, and there is another one under its key before anybody looks."""
         if key in self.world.logs:
             self.run(self.world.delete(key))
-        self.run(self.world.request(key, self.submission(Busy.ENQUEUE, None), self.replica(who), lost=False))
+        self.run(self.world.request(key, self.submission(key, Busy.ENQUEUE, None), self.replica(who), lost=False))
 
     @precondition(lambda self: self.world.sent)
     @rule(which=anyone, who=anyone, same=st.booleans(), fingerprint=fingerprints, lost=rarely)
     def submit_again(self, which: int, who: int, same: bool, fingerprint: str, lost: bool) -> None:
         """The same run id, or the same idempotency key under another; the same body, or another."""
         earlier = self.world.sent[-1 - which % len(self.world.sent)]
-        key = earlier.submission.idempotency_key
-        base = earlier.submission if same else self.submission(earlier.submission.policy, key)
+        policy, idempotency = earlier.submission.policy, earlier.submission.idempotency_key
+        base = earlier.submission if same else self.submission(earlier.key, policy, idempotency)
         again = replace(base, fingerprint=fingerprint)
         repeats = earlier if again == earlier.submission else None
         self.run(self.world.request(earlier.key, again, self.replica(who), lost, repeats))
@@ -211,7 +211,7 @@ class Sessions(RuleBasedStateMachine):
         elif act == "take":
             self.run(self.world.take(self.replica(which), slots=1, forgets=False, lost=False))
         else:
-            self.run(self.world.request(key, self.submission(Busy.STEER, None), self.replica(which), lost=False))
+            self.run(self.world.request(key, self.submission(key, Busy.STEER, None), self.replica(which), lost=False))
         self.stored.rewind()
         self.run(self.world.lose(memory))
 

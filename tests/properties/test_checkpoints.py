@@ -3,8 +3,8 @@
 import pytest
 
 from app.core.fold import fold
-from app.core.ids import Birth, Incarnation, Nonce, RunId, SessionId, TenantId, UserId
-from app.core.keys import SessionKey
+from app.core.ids import Birth, Incarnation, Nonce, SessionId, TenantId, UserId
+from app.core.keys import SessionKey, new_run_id
 from app.core.messages import TextPart
 from app.core.state import FOLD_VERSION, AgentState
 from app.stores.base import CHECKPOINTS_KEPT, Claimed
@@ -22,7 +22,7 @@ async def converse(stores: Stores, clock: ManualClock, steps: int) -> None:
     """Runs one run for that many steps, with a checkpoint at each."""
     world = World(stores, clock)
     replica = Replica(Incarnation("one"))
-    sent = Submission(run_id=RunId("run"), input=(TextPart(text="hello"),), birth=Birth("birth"))
+    sent = Submission(run_id=new_run_id(KEY, world.ids), input=(TextPart(text="hello"),), birth=Birth("birth"))
     claimant = Claimant(incarnation=replica.incarnation, nonce=Nonce("nonce"), digests={AGENT: "digest"})
     reply = await stores.sessions.submit(KEY, sent, claimant)
     assert isinstance(reply, Claimed)

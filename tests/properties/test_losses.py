@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from app.core.ids import Birth, RunId, SessionId, TenantId, UserId
-from app.core.keys import SessionKey
+from app.core.keys import DIGEST_CHARS, SessionKey
 from app.core.messages import TextPart
 from app.core.records import Busy, StatePatched
 from app.stores.head import Submission
@@ -27,7 +27,10 @@ class Story:
 
     async def say(self, name: str, policy: Busy = Busy.ENQUEUE, lost: bool = False) -> None:
         sent = Submission(
-            run_id=RunId(name), input=(TextPart(text=name),), birth=Birth(f"birth of {name}"), policy=policy
+            run_id=RunId(f"run_{KEY.digest()[:DIGEST_CHARS]}_{name}"),
+            input=(TextPart(text=name),),
+            birth=Birth(f"birth of {name}"),
+            policy=policy,
         )
         again = next((request for request in self.world.sent if request.submission == sent), None)
         await self.world.request(KEY, sent, self.replica, lost, again)

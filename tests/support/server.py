@@ -14,7 +14,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -35,10 +35,11 @@ class ServerFailed(AssertionError):
 class Server:
     """A server on the loopback, with its data under `home`. `port` is known once it has started, and kept then."""
 
-    def __init__(self, home: Path, environment: dict[str, str]) -> None:
+    def __init__(self, home: Path, environment: dict[str, str], module: Sequence[str] = ("app",)) -> None:
         self.home = home
         self.port = 0
         self._environment = environment
+        self._module = module
         self._process: subprocess.Popen[bytes] | None = None
         self._starts = 0
 
@@ -66,7 +67,7 @@ class Server:
         """The server is ready. Raises ServerFailed if it is not in time."""
         self.home.mkdir(parents=True, exist_ok=True)
         self._starts += 1
-        command = [sys.executable, "-m", "app", "serve", "--host", "127.0.0.1", "--port", str(self.port)]
+        command = [sys.executable, "-m", *self._module, "serve", "--host", "127.0.0.1", "--port", str(self.port)]
         with self._log("stdout").open("wb") as stdout, self._log("stderr").open("wb") as stderr:
             self._process = subprocess.Popen(
                 command, cwd=self.home, env=self._variables(), stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr

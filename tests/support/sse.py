@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from tests.support.contract import Contract
 
-ID = re.compile(r"[a-z0-9]+\.\d+(:\d+\.\d+)?")
+ID = re.compile(r"[a-z0-9]+\.\d+(:\d+\.\d+~?)?")
 
 
 class Event(Struct, frozen=True):

@@ -46,9 +46,9 @@ class Viewer:
             case "item.snapshot":
                 self._snapshot(event.data)
             case "reset":
-                self.texts.clear()
+                self._reset(event.data)
             case "gap":
-                pass
+                self._stale = set(self.texts)
             case _:
                 self._record(event.data)
 
@@ -65,17 +65,25 @@ class Viewer:
         place, _, delta = event.id.partition(":")
         birth, _, seq = place.partition(".")
         if event.name == "reset":
-            self._birth, self._seq = birth, int(seq)
+            self._birth, self._seq, self._epoch, self._d = birth, int(seq), 0, 0
             return
         assert self._birth in {"", birth}, "another log without a reset"
         assert int(seq) >= self._seq, f"seq fell from {self._seq} to {seq}"
         self._birth, self._seq = birth, int(seq)
         if delta:
-            epoch, _, d = delta.partition(".")
+            epoch, _, d = delta.rstrip("~").partition(".")
+            assert event.name == "item.snapshot" or not delta.endswith("~"), "only a snapshot may be one of several"
             assert (int(epoch), int(d)) >= (self._epoch, self._d), "an older epoch, or d fell within one"
             repeated = (int(epoch), int(d)) == (self._epoch, self._d)
             assert not repeated or event.name == "item.snapshot", f"delta {event.id} twice"
             self._epoch, self._d = int(epoch), int(d)
+
+    def _reset(self, data: dict[str, Any]) -> None:
+        """Text of open items is void; unless it is all that is, so are the records after the reset's place."""
+        self.texts.clear()
+        if data["reason"] != "epoch":
+            self.records = [record for record in self.records if record["seq"] <= data["after"]]
+            self._done = {place for record in self.records for place in _closed_by(record)}
 
     def _check_open(self, item: str, kind: str) -> None:
         place = item if kind == "output" else item.rpartition(":")[0]
@@ -101,11 +109,10 @@ class Viewer:
         assert data["seq"] not in seqs, f"record {data['seq']} twice"
         assert not self._whole or not seqs or data["seq"] == seqs[-1] + 1, f"record {data['seq']} follows {seqs[-1:]}"
         self.records.append(data)
+        self._done |= _closed_by(data)
         if data["type"] == "message.appended":
-            self._done.add(data["item"].rpartition(":")[0])
             self._close_message(data)
         elif data["type"] == "tool.finished":
-            self._done.add(data["item"])
             self._close(data["item"], "output", None)
         elif data["type"] in {"run.resumed", "run.finished"}:
             run = data["run_id"] + ":"
@@ -130,6 +137,17 @@ class Viewer:
             assert final.startswith(shown), f"{item} was shown as {shown!r} but recorded as {final!r}"
             return
         assert shown == final, f"{item} was shown as {shown!r} but recorded as {final!r}"
+
+
+def _closed_by(record: dict[str, Any]) -> set[str]:
+    """Gives the step or call of which nothing more may be shown after the record."""
+    match record["type"]:
+        case "message.appended":
+            return {record["item"].rpartition(":")[0]}
+        case "tool.finished":
+            return {record["item"]}
+        case _:
+            return set()
 
 
 def view(data: bytes) -> Viewer:

@@ -40,7 +40,7 @@ class GapEvent(Struct, frozen=True, kw_only=True):
 
 
 class ResetEvent(Struct, frozen=True, kw_only=True):
-    """The cursor means nothing here: forget what was shown; the records follow from `after` on."""
+    """Open items' text is void and, unless `reason` is `epoch`, so are the records after `after`: they follow anew."""
 
     reason: str
     after: int

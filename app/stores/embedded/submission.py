@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
-from app.core.errors import IdempotencyMismatch, InvalidInput
-from app.core.keys import SessionKey
+from app.core.errors import IdempotencyMismatch
+from app.core.keys import SessionKey, check_run_id
 from app.core.records import Entry, InputSteered, RunQueued
 from app.stores.base import IDEMPOTENCY_SECONDS, Attached, Claimed, Joined, Position, Queued, RunEntry, Submitted
 from app.stores.embedded.logs import load, unborn
@@ -15,6 +15,7 @@ def accept(
     tables: Tables, key: SessionKey, submission: Submission, claimant: Claimant | None, version: int, at: datetime
 ) -> Submitted:
     """The input is in the log, once."""
+    check_run_id(key, submission.run_id)
     head = tables.head(key)
     known = _recognise(tables, key, submission, at.timestamp())
     if head is not None and known is not None:
@@ -39,10 +40,7 @@ def _recognise(tables: Tables, key: SessionKey, submission: Submission, now: flo
             if use.fingerprint != submission.fingerprint:
                 raise IdempotencyMismatch("this idempotency key came with another body before; use a new key")
             run_id = use.run_id
-    run = tables.run(key.tenant, run_id)
-    if run is not None and run.key != key:
-        raise InvalidInput(f"run {run_id} belongs to another session")
-    return run
+    return tables.run(key.tenant, run_id)
 
 
 def _again(

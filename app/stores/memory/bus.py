@@ -54,7 +54,9 @@ class MemoryBus:
         self._sleepers: list[_Subscription[None]] = []
         self._owners: dict[SessionKey, list[Callable[[], OpenItems]]] = {}
 
-    async def subscribe(self, key: SessionKey, deliver: Callable[[Live], None]) -> Callable[[], None]:
+    async def subscribe(
+        self, key: SessionKey, deliver: Callable[[Live], None], *, home: bool = False
+    ) -> Callable[[], None]:
         subscription = _Subscription(deliver, lambda one: self._unfollow(key, one))
         self._followers.setdefault(key, []).append(subscription)
         return subscription.stop
@@ -94,5 +96,9 @@ class MemoryBus:
 
     async def ask(self, key: SessionKey, timeout: float) -> OpenItems | None:
         """Gives the newest owner's open items; nobody else can answer within the timeout, so None comes at once."""
+        return self.open_items(key)
+
+    def open_items(self, key: SessionKey) -> OpenItems | None:
+        """Gives the newest owner's open items, or None if nobody owns the session here."""
         owners = self._owners.get(key)
         return owners[-1]() if owners else None

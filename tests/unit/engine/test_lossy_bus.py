@@ -31,6 +31,13 @@ class LossyBus(MemoryBus):
             super().publish(key, message)
 
 
+async def open_one_by_one(gates: list[asyncio.Event]) -> None:
+    """The gates are open, with time between them for what each lets through."""
+    for gate in gates:
+        gate.set()
+        await asyncio.sleep(0.03)
+
+
 async def watch(stores: Stores, bus: LossyBus, directory: Path) -> Viewer:
     """Gives what a viewer saw of a run of ten words, each let through once the last one was shown or lost."""
     gates = [asyncio.Event() for _ in range(10)]
@@ -40,20 +47,15 @@ async def watch(stores: Stores, bus: LossyBus, directory: Path) -> Viewer:
         accepted = await server.say("go")
         stream = (await server.engine.follow_accepted(accepted)).frames()
 
-        async def open_gates() -> None:
-            for gate in gates:
-                gate.set()
-                await asyncio.sleep(0.03)
-
         async with asyncio.TaskGroup() as group:
-            group.create_task(open_gates())
+            group.create_task(open_one_by_one(gates))
             async for data in stream:
                 seen.feed(data)
         assert (await server.engine.run(WHO, accepted.run_id)).status == "completed"
     return seen
 
 
-@pytest.mark.parametrize("first", [2, 5, 8])
+@pytest.mark.parametrize("first", [1, 2, 5, 8])
 @pytest.mark.parametrize("count", [1, 2])
 async def test_lost_deltas_are_a_gap_and_then_the_item_whole(
     stores: Stores, tmp_path: Path, first: int, count: int
@@ -96,12 +98,10 @@ async def test_another_runs_gap_is_healed_without_showing_its_text(stores: Store
         mine = await server.say("mine")
         stream = (await server.engine.follow_accepted(mine)).frames()
         seen = Viewer()
-        seen.feed(await anext(stream))
-        for gate in gates:
-            gate.set()
-            await asyncio.sleep(0.03)
-        async for data in stream:
-            seen.feed(data)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(open_one_by_one(gates))
+            async for data in stream:
+                seen.feed(data)
     assert bus.lost
     assert "item.snapshot" not in seen.names
     assert list(seen.closed.values()) == ["mine"]

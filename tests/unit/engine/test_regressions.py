@@ -301,7 +301,7 @@ async def test_a_submit_that_cannot_subscribe_loses_neither_its_slot_nor_its_cla
 ) -> None:
     monkeypatch.setattr("app.engine.worker.TAKE_SECONDS", 0.05)
 
-    async def subscribe(*_: object) -> None:
+    async def subscribe(*_: object, **__: object) -> None:
         raise StoreUnavailable("no bus")
 
     async with replica(stores, Puppet(["a"]), tmp_path, slots=1) as server, asyncio.timeout(5):

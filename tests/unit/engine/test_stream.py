@@ -189,7 +189,7 @@ async def test_trap_an_unbounded_queue_between_producer_and_viewer(
     stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A viewer that does not keep up is cut off, and what was kept for it stays within the ring; it can come back."""
-    monkeypatch.setattr("app.engine.channel.RING_FRAMES", 8)
+    monkeypatch.setattr("app.engine.ring.RING_FRAMES", 8)
     gate = asyncio.Event()
     words: list[str | asyncio.Event] = ["start ", gate]
     for i in range(50):

@@ -49,7 +49,7 @@ def repeat_a_record(patch: pytest.MonkeyPatch) -> None:
     follow, check = Stream._follow, Stream._pass_record
 
     def from_the_first(self: Stream, channel: Channel, position: int) -> AsyncGenerator[bytes, None]:
-        return follow(self, channel, min(position, channel.first))
+        return follow(self, channel, min(position, channel.ring.first))
 
     def careless(self: Stream, frame: Frame) -> bytes:
         return frame.data if frame.seq <= self._last else check(self, frame)
@@ -63,7 +63,7 @@ def subscribe_after_replay(patch: pytest.MonkeyPatch) -> None:
     original = Stream._follow
 
     def late(self: Stream, channel: Channel, position: int) -> AsyncGenerator[bytes, None]:
-        return original(self, channel, channel.end)
+        return original(self, channel, channel.ring.end)
 
     patch.setattr(Stream, "_follow", late)
 
@@ -83,8 +83,9 @@ def pass_old_epochs(patch: pytest.MonkeyPatch) -> None:
 
     def careless_take(self: Channel, delta: Delta) -> None:
         take(self, delta)
-        if delta.epoch < self.epoch:
-            self._put(delta_frame(delta, self.seq))
+        if delta.epoch < self.ring.epoch:
+            self.ring.put(delta_frame(delta, self.ring.seq))
+            self.pulse()
 
     def careless_pass(self: Stream, channel: Channel, frame: Frame) -> bytes:
         return frame.data if frame.epoch < self._epoch else check(self, channel, frame)

@@ -7,7 +7,8 @@ from typing import assert_never
 import pytest
 
 from app.core.errors import ConfigError
-from app.settings import ANTHROPIC_MODEL, OPENAI_MODEL, MemoryStore, SqliteStore, Store, load, variables
+from app.settings import ANTHROPIC_MODEL, OPENAI_MODEL, load, variables
+from app.stores.addresses import MemoryStore, PostgresStore, RedisStore, SqliteStore, Store
 
 
 @pytest.fixture(autouse=True)
@@ -46,13 +47,19 @@ def test_an_empty_variable_is_unset(monkeypatch: pytest.MonkeyPatch, value: str)
         ("memory://", MemoryStore()),
         ("sqlite:///some/where.db", SqliteStore(Path("some/where.db"))),
         ("sqlite:////var/lib/baton/a b.db", SqliteStore(Path("/var/lib/baton/a b.db"))),
+        ("redis://localhost:6379/0", RedisStore("redis://localhost:6379/0")),
+        ("rediss://:pass%40@h", RedisStore("rediss://:pass%40@h")),
+        ("redis+cluster://a:1,b:2", RedisStore("redis+cluster://a:1,b:2")),
+        ("redis+sentinel://a:1,b/main/3", RedisStore("redis+sentinel://a:1,b/main/3")),
+        ("postgresql://u:p@h:5432/d", PostgresStore("postgresql://u:p@h:5432/d")),
+        ("postgresql:///d?host=/run/postgresql", PostgresStore("postgresql:///d?host=/run/postgresql")),
     ],
 )
 def test_a_store_is_one_of_those_there_are(url: str, store: Store) -> None:
     found = load(BATON_STORE_URL=url).store
     assert found == store
     match found:
-        case SqliteStore() | MemoryStore():
+        case SqliteStore() | MemoryStore() | RedisStore() | PostgresStore():
             pass
         case _:
             assert_never(found)
@@ -60,13 +67,51 @@ def test_a_store_is_one_of_those_there_are(url: str, store: Store) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["redis://u:secret@h", "postgresql://u:secret@h/d", "sqlite://", "sqlite:///", "sqlite:///dir/", "sqlite://host/x",
+    ["mysql://u:secret@h", "postgres://u:secret@h/d", "sqlite://", "sqlite:///", "sqlite:///dir/", "sqlite://host/x",
      "sqlite:///:memory:", "sqlite:///x?mode=ro", "memory://x", "baton.db", "://", "SQLITE"],
 )  # fmt: skip
 def test_any_other_store_is_refused_and_its_password_not_shown(url: str) -> None:
     with pytest.raises(ConfigError, match=r"BATON_STORE_URL: .*sqlite:///") as caught:
         load(BATON_STORE_URL=url)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("redis://u:secret@", "no address of a Redis"),
+        ("redis://h:secret", "no address of a Redis"),
+        ("redis://h1,h2/0", "several hosts"),
+        ("redis://h/first", "a number"),
+        ("redis+cluster://h:1/3", "database 0 only"),
+        ("redis+sentinel://:secret@h:1", "needs the name"),
+        ("postgresql://u:secret@h", "no address of a PostgreSQL database"),
+        ("postgresql://u:secret@h:port/d", "no address of a PostgreSQL database"),
+    ],
+)
+def test_an_address_that_leads_nowhere_is_refused_and_its_password_not_shown(url: str, reason: str) -> None:
+    with pytest.raises(ConfigError, match=f"BATON_STORE_URL: .*{reason}.*; write ") as caught:
+        load(BATON_STORE_URL=url)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_database_may_have_a_direct_way_and_a_bus() -> None:
+    store = PostgresStore("postgresql://h:6432/d", "postgresql://h:5432/d", "redis://h")
+    variables = {"BATON_DATABASE_DIRECT_URL": store.direct_url, "BATON_BUS_URL": store.bus_url}
+    assert load(BATON_STORE_URL=store.url, **variables).store == store
+
+
+@pytest.mark.parametrize("variable", ["BATON_DATABASE_DIRECT_URL", "BATON_BUS_URL"])
+@pytest.mark.parametrize("url", [None, "memory://", "redis://h", "sqlite:///x.db"])
+def test_what_belongs_to_a_database_is_refused_without_one(variable: str, url: str | None) -> None:
+    with pytest.raises(ConfigError, match=f"{variable}: it belongs to a postgresql:// store.* unset it"):
+        load(BATON_STORE_URL=url, **{variable: "redis://h"})
+
+
+@pytest.mark.parametrize(("variable", "value"), [("BATON_DATABASE_DIRECT_URL", "h/d"), ("BATON_BUS_URL", "nats://h")])
+def test_a_way_that_leads_nowhere_is_refused(variable: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=f"{variable}: it is no address of"):
+        load(BATON_STORE_URL="postgresql://h/d", **{variable: value})
 
 
 @pytest.mark.parametrize(
