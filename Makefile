@@ -8,7 +8,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 export UV_PYTHON_DOWNLOADS := never
 export PYTHONPATH := .
 
-.PHONY: help install develop run test check bench openapi clean
+.PHONY: help install develop run test check bench torture openapi clean
 .DEFAULT_GOAL := help
 
 help:
@@ -34,7 +34,8 @@ run: .venv/runtime.stamp ## a working chat on 127.0.0.1:8000, no services, no ke
 
 test: .venv/dev.stamp ## installs everything and passes the tests
 	@scripts/services.sh test
-	@$(BIN)/pytest -n 2 --dist worksteal
+	@$(BIN)/pytest -n 2 --dist worksteal --ignore tests/torture
+	@$(BIN)/pytest tests/torture # by itself: its clients take both cores
 
 check: .venv/dev.stamp ## ruff, pyright, import-linter, deptry, style tests
 	@$(BIN)/ruff check .
@@ -46,6 +47,11 @@ check: .venv/dev.stamp ## ruff, pyright, import-linter, deptry, style tests
 
 bench: .venv/dev.stamp ## the table of ratios against floors; exits non-zero on a missed target
 	@$(BIN)/python -m tests.bench
+
+torture: .venv/dev.stamp ## the torture test at length: three times the clients, for a minute per store
+	@scripts/services.sh test
+	@BATON_TEST_TORTURE_FAST=60 BATON_TEST_TORTURE_SLOW=600 BATON_TEST_TORTURE_SECONDS=60 \
+		$(BIN)/pytest tests/torture --timeout 900 -p no:randomly -s
 
 openapi: .venv/dev.stamp ## writes openapi.json anew
 	@$(BIN)/python -m app openapi > openapi.json

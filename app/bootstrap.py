@@ -12,10 +12,10 @@ from app.auth.base import Authenticator
 from app.core.clock import Clock, SystemClock
 from app.core.errors import ConfigError, HeadMoved, StoreCorrupt, StoreUnavailable
 from app.core.ids import Ids, Incarnation, RandomIds
+from app.core.tasks import Tasks
 from app.engine.catalog import SYSTEM_TENANT, AgentCatalog
 from app.engine.engine import Engine
 from app.engine.services import Services
-from app.engine.tasks import Tasks
 from app.llm.base import Model
 from app.llm.metered import MeteredModel
 from app.observability.exposition import Exposition
@@ -70,15 +70,22 @@ async def open_server(settings: Settings) -> AsyncGenerator[Server, None]:
         )
         authenticator = await _open_authenticator(settings, clock, stack)
         engine = Engine(services)
-        await stack.enter_async_context(engine.running())
+        await _start(engine, stack)
         tasks = await stack.enter_async_context(Tasks())
         tasks.start(lag.probe_forever())
         yield Server(
             engine,
             services,
             authenticator,
-            Exposition(version("baton"), [engine, meter, tally, lag, *providers, *tools]),
+            Exposition(version("baton"), [engine, meter, tally, lag, *stores.sources, *providers, *tools]),
         )
+
+
+async def _start(engine: Engine, stack: AsyncExitStack) -> None:
+    try:
+        await stack.enter_async_context(engine.running())
+    except StoreUnavailable as error:
+        raise ConfigError(f"BATON_STORE_URL: the store answers but takes no writes ({error}); mend it") from error
 
 
 async def _open_stores(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Stores:

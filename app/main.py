@@ -21,7 +21,7 @@ from app.api.openapi import openapi_document
 from app.api.routes.metrics import metrics_router
 from app.bootstrap import Server, open_server
 from app.core.errors import ConfigError
-from app.engine.tasks import Tasks
+from app.core.tasks import Tasks
 from app.observability.logging import configure
 from app.settings import Settings, load
 from app.ui.page import router as page
@@ -68,7 +68,10 @@ async def serve(settings: Settings) -> None:
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, _stop, stop, http)
             _settle_memory()
-            await http.serve(sockets)
+            try:
+                await http.serve(sockets)
+            finally:  # also when a part of the server has failed: what is left of it may not linger half dead
+                _end_within(LAST_SECONDS)
 
 
 def _settle_memory() -> None:

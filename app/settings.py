@@ -67,17 +67,20 @@ class Settings(BaseSettings):
         None,
         "where sessions are kept: sqlite:///path, redis://, rediss://, redis+cluster://, redis+sentinel://, "
         "postgresql:// or memory://; unset, baton.db in BATON_DATA_DIR",
+        repr=False,
     )
     database_direct_url: str | None = _setting(
         "BATON_DATABASE_DIRECT_URL",
         None,
         "the way to a postgresql:// store past its transaction pooler, for LISTEN and heartbeats; "
         "unset, BATON_STORE_URL is direct",
+        repr=False,
     )
     bus_url: str | None = _setting(
         "BATON_BUS_URL",
         None,
         "a Redis that carries what is live between the replicas of a postgresql:// store; unset, the database does",
+        repr=False,
     )
     store_pool: int = _setting(
         "BATON_STORE_POOL", 16, "how many connections to the store this process opens at the most", ge=2, le=1000

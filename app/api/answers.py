@@ -23,11 +23,11 @@ async def answer(
 ) -> Response:
     """The input is in the log. Gives the answer that the body asks for; a client that leaves cancels nothing."""
     accepted = await engine.submit(who, invocation)
+    if body.stream and not body.background:
+        return EventStream(await _stream(engine, who, accepted, last_event_id))
     headers = run_headers(accepted.key, accepted.run_id)
     if body.background:
         return MsgspecResponse(await engine.run(who, accepted.run_id), 202, headers)
-    if body.stream:
-        return EventStream(await _stream(engine, who, accepted, last_event_id))
     result = await unless_gone(request.receive, _result(engine, who, accepted))
     return MsgspecResponse(result, headers=headers)
 

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from importlib.metadata import version
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
@@ -54,20 +54,18 @@ def create_api(
     )
     app.state.engine = engine
     app.state.authenticator = authenticator
-    app.include_router(_version_1())
+    _include_version_1(app)
     app.include_router(health.router)
     app.openapi = partial(openapi_document, app)
     _add_middleware(app, max_body, max_head, origins)
     return app
 
 
-def _version_1() -> APIRouter:
-    router = APIRouter(
-        prefix="/v1", dependencies=[Depends(bearer), Depends(api_key), Depends(authenticate)], responses=COMMON_PROBLEMS
-    )
+def _include_version_1(app: FastAPI) -> None:
+    """Router by router: one inside another is looked through twice for each request."""
+    callers = [Depends(bearer), Depends(api_key), Depends(authenticate)]
     for module in (chat, runs, sessions):
-        router.include_router(module.router)
-    return router
+        app.include_router(module.router, prefix="/v1", dependencies=callers, responses=COMMON_PROBLEMS)
 
 
 def _operation_id(route: APIRoute) -> str:

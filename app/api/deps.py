@@ -24,6 +24,7 @@ COMMON_PROBLEMS = problems(
     "headers_too_large",
     "internal",
     "store_unavailable",
+    "store_busy",
 )
 """What any route under /v1 may answer."""
 
@@ -46,14 +47,15 @@ Caller = Annotated[Principal, Depends(authenticate)]
 
 
 async def _reader(who: Caller) -> Principal:
-    return _having(who, "read")
+    return having(who, "read")
 
 
 async def _chatter(who: Caller) -> Principal:
-    return _having(who, "chat")
+    return having(who, "chat")
 
 
-def _having(who: Principal, scope: str) -> Principal:
+def having(who: Principal, scope: str) -> Principal:
+    """Gives the caller. Raises Forbidden without that scope."""
     if scope not in who.scopes:
         raise Forbidden(f"the scope {scope!r} is needed")
     return who

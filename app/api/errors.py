@@ -60,6 +60,7 @@ KINDS: dict[str, Kind] = {
     "internal": INTERNAL,
     "unavailable": Kind(503, "Not available now", retry_after=2),
     "store_unavailable": Kind(503, "The store does not answer", retry_after=2),
+    "store_busy": Kind(503, "Every connection to the store is in use", retry_after=2),
     "draining": Kind(503, "This replica is shutting down", retry_after=2),
     "replica_dead": Kind(503, "This replica lost its membership", retry_after=2),
 }
@@ -131,10 +132,12 @@ def _headers(kind: Kind) -> dict[str, str]:
 
 
 async def answer_error(_: Request, error: BatonError) -> ProblemResponse:
-    """Gives the problem of a BatonError; what the problem must not say is logged."""
+    """Gives the problem of a BatonError; what the problem must not say is logged, of a bug also where it was."""
     status = KINDS.get(error.code, INTERNAL).status
-    if status >= 500:
-        _logger.log(logging.ERROR if status == 500 else logging.WARNING, "%s: %s", error.code, error, exc_info=error)
+    if status == 500:
+        _logger.error("%s: %s", error.code, error, exc_info=error)
+    elif status > 500:
+        _logger.warning("%s: %s", error.code, error)
     return problem(error.code, str(error), run_id=error.run_id if isinstance(error, SessionBusy) else None)
 
 

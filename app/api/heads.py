@@ -4,15 +4,18 @@ The parser holds a head until it is whole, however long it is; so a client could
 the request. What is refused here, or is no HTTP at all, is answered by a problem, and is the connection's end.
 """
 
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.api.errors import KINDS, problem
 
 MAX_UNREAD_HEAD = 64 * 1024
 """Bytes that may come before a head is whole; `Bounds` allows less of those that are."""
+SINK = "baton.sink"
+"""The ASGI extension whose `write` puts a piece of a body on the wire at once, past all middleware."""
 
 
 class BoundedHead(HttpToolsProtocol):
@@ -36,6 +39,7 @@ class BoundedHead(HttpToolsProtocol):
         """The request is under way."""
         self._in_head = False
         super().on_headers_complete()
+        self.scope["extensions"] = {SINK: {"write": partial(sink, self.cycle)}}
 
     def on_message_complete(self) -> None:
         """The request is whole; what comes now is the next one's head."""
@@ -55,3 +59,11 @@ class BoundedHead(HttpToolsProtocol):
             head += [b"%b: %b" % header for header in answer.raw_headers]
             self.transport.write(b"\r\n".join([*head, b"connection: close", b"", bytes(answer.body)]))
         self.transport.close()
+
+
+def sink(cycle: RequestResponseCycle, data: bytes) -> bool:
+    """The data is on its way, as a chunk. False: it is not, for the client is slow, gone, or reads no chunks."""
+    if cycle.flow.write_paused or cycle.disconnected or cycle.response_complete or not cycle.chunked_encoding:
+        return False
+    cycle.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+    return True

@@ -6,6 +6,7 @@ from typing import Protocol
 from app.auth.base import Principal
 from app.core.ids import AgentId, RunId, SessionId
 from app.core.keys import SessionKey
+from app.engine.sink import Sink
 from app.engine.views import Accepted, Invocation, MessagePage, RunView, SessionPage, SessionView
 
 
@@ -22,8 +23,11 @@ class Stream(Protocol):
         """Names the run it follows; None for a whole session."""
         ...
 
-    def frames(self) -> AsyncGenerator[bytes, None]:
-        """Gives whole SSE frames, ready to write. An error before the first one is the answer to the request."""
+    def frames(self, sink: Sink = ...) -> AsyncGenerator[bytes, None]:
+        """Gives whole SSE frames, ready to write. An error before the first one is the answer to the request.
+
+        While it waits for more, it may give them to the sink instead.
+        """
         ...
 
 
@@ -48,6 +52,10 @@ class RunDesk(Protocol):
 
     def ready(self) -> bool:
         """Says whether this replica takes inputs; False while it drains."""
+        ...
+
+    def cut_off(self) -> bool:
+        """Says whether this replica does not reach its store, and so can do nothing."""
         ...
 
 

@@ -18,6 +18,7 @@ BatonError
 ├── Unseen                            a release came before an input or a cancel was read
 ├── Unavailable
 │   ├── StoreUnavailable · Draining
+│   │   └── StoreBusy
 ├── StoreCorrupt                      never answered with a fresh state
 ├── ReplicaDead                       this incarnation was declared dead
 ├── ModelError                        what a provider did; `retryable` says whether asking again may help
@@ -182,6 +183,12 @@ class StoreUnavailable(Unavailable):
     """The store does not answer."""
 
     code = "store_unavailable"
+
+
+class StoreBusy(StoreUnavailable):
+    """Every connection to the store was in use for as long as a caller may wait for one; nothing was asked of it."""
+
+    code = "store_busy"
 
 
 class Draining(Unavailable):

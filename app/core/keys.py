@@ -27,7 +27,7 @@ class SessionKey(Struct, frozen=True, order=True):
 
     def encode(self) -> str:
         """Gives the key as text in which no two keys collide: each part percent-encoded, joined by `/`."""
-        return "/".join(quote(part, safe="") for part in (self.tenant, self.user, self.agent, self.session))
+        return "/".join(map(_quoted, (self.tenant, self.user, self.agent, self.session)))
 
     @classmethod
     def decode(cls, text: str) -> Self:
@@ -42,6 +42,11 @@ class SessionKey(Struct, frozen=True, order=True):
     def partition(self) -> str:
         """Gives the key's partition as 2 hex digits: what shares a partition is decided together."""
         return self.digest()[:2]
+
+
+@lru_cache(maxsize=4096)
+def _quoted(part: str) -> str:
+    return quote(part, safe="")
 
 
 @lru_cache(maxsize=4096)
@@ -69,5 +74,5 @@ def partition_of_run(run_id: RunId) -> str | None:
 
 def derived_session_id(tenant: TenantId, user: UserId, idempotency_key: str) -> SessionId:
     """Gives the session id of a request that named none but repeats itself: the same three, the same session."""
-    text = "/".join(quote(part, safe="") for part in (tenant, user, idempotency_key))
+    text = "/".join(map(_quoted, (tenant, user, idempotency_key)))
     return SessionId("ses_" + sha256(text.encode()).hexdigest()[:24])

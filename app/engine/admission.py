@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from app.auth.base import Principal
-from app.core.errors import BatonError, Draining, StoreUnavailable
+from app.core.errors import BatonError, Draining, StoreBusy, StoreUnavailable
 from app.core.ids import Birth, RunId, SessionId
 from app.core.keys import SessionKey, derived_session_id, new_run_id
 from app.core.messages import Part, TextPart
@@ -77,6 +77,8 @@ class Admission:
         for pause in RETRY_SECONDS:
             try:
                 return await self._submit(key, submission, claimant)
+            except StoreBusy:  # it has waited for long enough, and others wait behind it
+                raise
             except StoreUnavailable:
                 await self._services.clock.sleep(pause)
         return await self._submit(key, submission, claimant)

@@ -12,6 +12,7 @@ from app.core.errors import BatonError, ClaimLost, RecordTooLarge, StoreUnavaila
 from app.core.messages import ToolResultPart
 from app.core.records import AnyRecord, Outcome, ToolFinished
 from app.core.state import ActiveRun, OpenCall
+from app.core.tasks import Tasks
 from app.core.tools import ToolOutput
 from app.engine.interrupt import is_cancelled
 from app.engine.ledger import StoredLedger
@@ -19,7 +20,6 @@ from app.engine.plan import call_key
 from app.engine.services import Services
 from app.engine.shown import Shown
 from app.engine.spill import bound_result, fill_arguments, unicode
-from app.engine.tasks import Tasks
 from app.engine.tenure import Tenure
 from app.stores.base import KeyValue
 from app.tools.base import Tool, ToolContext

@@ -11,16 +11,19 @@ from app.core.clock import Clock
 from app.core.errors import BatonError, StoreUnavailable
 from app.core.ids import Birth
 from app.core.keys import SessionKey
+from app.core.tasks import Tasks
+from app.engine.asking import Asking
 from app.engine.channel import Channel
-from app.engine.tasks import Tasks
+from app.engine.heads import look
 from app.stores.base import Heads, Sessions
 from app.stores.bus import Announced, Bus, Gone, OpenItems
+from app.stores.head import Head
 
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 2.0
 KEEP_ALIVE_TICKS = 7
-"""A comment every 14 s keeps proxies from closing a silent stream."""
+"""A comment every 14 s keeps proxies from closing a silent stream; at each tick, a seventh of the channels send it."""
 LINGER_SECONDS = 5.0
 """How long a channel that nobody follows stays open, at the least: a client that comes back finds what it missed."""
 LINGERING = 256
@@ -48,13 +51,16 @@ class Broadcast:
         self._channels: dict[SessionKey, _Held] = {}
         self._lingering: dict[_Held, None] = {}
         """The one that was left first comes first."""
+        self._numbers = itertools.count()
         self._tasks = Tasks()
+        self._asking = Asking(self._put, self._tasks)
 
     @asynccontextmanager
     async def broadcasting(self) -> AsyncGenerator[None, None]:
         """Channels work while the body runs; then every follower's stream ends."""
         async with self._tasks:
             self._tasks.start(self._tick_forever())
+            self._tasks.start(self._check_forever())
             try:
                 yield
             finally:
@@ -92,7 +98,10 @@ class Broadcast:
         return work.close() if self.closing else self._tasks.start(work)
 
     async def ask(self, key: SessionKey) -> OpenItems | None:
-        """Gives the owner's open items, or None when nobody answers in time."""
+        """Gives the owner's open items, or None when nobody answers in time. Who asks at once shares the answer."""
+        return None if self.closing else await self._asking.ask(key)
+
+    async def _put(self, key: SessionKey) -> OpenItems | None:
         self.asks += 1
         return await self._bus.ask(key, ASK_SECONDS)
 
@@ -100,7 +109,7 @@ class Broadcast:
         """Gives the session's channel, subscribed; another log under the same key gets another channel."""
         held = self._channels.get(key)
         if held is None or held.is_over or birth not in {None, held.channel.birth or birth}:
-            held = self._channels[key] = _Held(Channel(key, self))
+            held = self._channels[key] = _Held(Channel(key, self), next(self._numbers))
         held.holders += 1
         self._lingering.pop(held, None)
         try:
@@ -135,37 +144,49 @@ class Broadcast:
             del self._channels[held.channel.key]
 
     async def _tick_forever(self) -> None:
-        """Makes up for lost announcements: one bulk read of the heads that are followed here."""
-        for tick in itertools.count(1):
+        """Tells silent followers that all is well, whatever the store does, and closes what nobody comes back to."""
+        for tick in itertools.count():
             await self._clock.sleep(TICK_SECONDS)
             self._close_lingering()
-            channels = [held.channel for held in self._channels.values() if held.channel.has_begun]
-            await self._check(channels)
-            if tick % KEEP_ALIVE_TICKS == 0:
-                for channel in channels:
-                    channel.beat()
+            for held in tuple(self._channels.values()):
+                if (held.number + tick) % KEEP_ALIVE_TICKS == 0:
+                    held.channel.beat()
 
-    async def _check(self, channels: list[Channel]) -> None:
-        try:
-            heads = await self._heads.peek([channel.key for channel in channels]) if channels else {}
-        except BatonError as error:
-            log.warning("could not look at the sessions that are followed: %s", error)
-            return
+    async def _check_forever(self) -> None:
+        """Makes up for lost announcements: the heads that are followed here are read, in bulk."""
+        while True:
+            await self._clock.sleep(TICK_SECONDS)
+            try:
+                await self._check()
+            except BatonError as error:
+                log.warning("could not look at the sessions that are followed: %s", error)
+            except Exception:
+                log.exception("could not look at the sessions that are followed")
+
+    async def _check(self) -> None:
+        channels = [held.channel for held in self._channels.values() if held.channel.has_begun]
+        heads = await look(self._heads, [channel.key for channel in channels])
         for channel in channels:
-            head = heads.get(channel.key)
-            if head is not None and head.birth == channel.birth and head.seq > channel.ring.seq:
-                channel.expect(head.seq)
-            elif head is not None:
-                channel.deliver(Announced(head.birth, head.seq))
-            elif channel.birth is not None:
-                channel.deliver(Gone(channel.birth))
+            if channel.key in heads:
+                _compare(channel, heads[channel.key])
+
+
+def _compare(channel: Channel, head: Head | None) -> None:
+    """The channel knows what its session's head says."""
+    if head is None:
+        channel.deliver(Gone(channel.birth or Birth("")))
+    elif head.birth == channel.birth and head.seq > channel.ring.seq:
+        channel.expect(head.seq)
+    elif head.birth != channel.birth or head.seq < channel.ring.seq:
+        channel.deliver(Announced(head.birth, head.seq))
 
 
 class _Held:
     """A channel, how many hold it, and its subscription."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, number: int) -> None:
         self.channel = channel
+        self.number = number
         self.holders = 0
         self.left_at = inf
         self._failed = False

@@ -1,8 +1,9 @@
 """A channel: one session on this replica, from what the bus tells and the store has to frames in the log's order."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Iterable
-from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
 from app.core.errors import BatonError
@@ -15,12 +16,14 @@ from app.engine.witness import contradicts, has_lost, standing
 from app.stores.base import Sessions
 from app.stores.bus import Announced, Delta, Gone, Live, Nudge, OpenItems
 
+log = logging.getLogger(__name__)
+
 BACKLOG = 4096
 """Messages that may wait while the channel reads the store."""
 EARLY = 64
 """Announced records that may wait for their predecessors."""
-EXPECT_SECONDS = 0.6
-"""How long a writer's announcement may take; a bus under load gathers for half a second."""
+EXPECT_SECONDS = 1.5
+"""How long a writer's announcement may take; a bus under load gathers for half a second, and is late."""
 PAGE = 256
 
 
@@ -61,7 +64,7 @@ class Channel:
         """Whether every follower has the open items as of the last delta."""
         self._early: dict[int, Entry] = {}
         """Announced records whose predecessors were not yet."""
-        self._followers: list[asyncio.Future[None]] = []
+        self._followers: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self._waiting: list[Live] | None = []
         """What came while the channel could not take it: before it began, or while it reads or asks."""
 
@@ -71,11 +74,17 @@ class Channel:
         return self.birth is not None
 
     def begin(self, birth: Birth, seq: int, epoch: int, d: int | None) -> None:
-        """The channel goes on after `seq`, and after delta `d` of that epoch; None: nobody knows which there were."""
+        """The channel goes on after `seq`, and after delta `d` of that epoch; None: nobody knows which there were.
+
+        One that has begun before only learns that another epoch begins.
+        """
         if not self.has_begun:
             self.birth = birth
             self.ring.begin(seq, epoch, d)
             self._catch_up()
+        elif d == 0 and epoch > self.ring.epoch:
+            self._turn(epoch)
+            self.ring.fresh = seq
 
     def position_after(self, cursor: Cursor) -> int | None:
         """Gives the position from which the ring alone continues a cursor, or None when it cannot."""
@@ -97,7 +106,7 @@ class Channel:
         if self._waiting is not None:
             self.expect(seq)
         elif seq > self.ring.seq and not self.gone:
-            self._pause(self._read(seq))
+            self._pause(partial(self._read, seq))
 
     def deliver(self, message: Live) -> None:
         """The message's frames are in the ring, or will be when what came before it is."""
@@ -110,18 +119,28 @@ class Channel:
         else:
             self._end()
 
-    def news(self) -> asyncio.Future[None]:
-        """Gives what is done at the next pulse, for one follower to wait for."""
-        follower = asyncio.get_running_loop().create_future()
-        self._followers.append(follower)
-        return follower
+    def news(self, look: Callable[[], bool]) -> asyncio.Future[None]:
+        """Gives what is done at the first pulse that `look` could not deal with, for one follower to wait for."""
+        woken = asyncio.get_running_loop().create_future()
+        self._followers.append((look, woken))
+        return woken
 
     def pulse(self) -> None:
-        """Every follower looks at the ring."""
+        """Every follower has looked at the ring, or is about to."""
         followers, self._followers = self._followers, []
-        for follower in followers:
-            if not follower.done():
-                follower.set_result(None)
+        for look, woken in followers:
+            if woken.done():
+                continue
+            try:
+                is_served = look()
+            except Exception as error:
+                log.exception("a follower of %s failed", self.key.encode())
+                woken.set_exception(error)
+                continue
+            if is_served:
+                self._followers.append((look, woken))
+            else:
+                woken.set_result(None)
 
     def beat(self) -> None:
         """Every follower sends a keep-alive."""
@@ -139,8 +158,9 @@ class Channel:
                 self._take_delta(message)
             case Announced():
                 self._take_announced(message)
-            case Gone():
-                self._end()
+            case Gone(birth=birth):
+                if birth == self.birth:
+                    self._end()
             case Nudge():
                 pass
 
@@ -149,16 +169,17 @@ class Channel:
         if delta.birth != self.birth or delta.epoch < ring.epoch:
             return
         if delta.seq > ring.seq:
-            self._pause(self._read(delta.seq), delta)
+            self._pause(partial(self._read, delta.seq), delta)
             return
         if delta.epoch > ring.epoch:
             self._turn(delta.epoch)
         if delta.d <= ring.d:
             return
-        if not delta.follows:
+        follows = delta.follows
+        if not follows and not ring.d:
             self._turn(delta.epoch)
-        if delta.follows > ring.d or not self._is_whole or ring.is_late:
-            self._pause(self._heal(delta), delta)
+        if follows > ring.d or not self._is_whole or ring.is_late:
+            self._pause(partial(self._heal, delta), delta)
             return
         ring.d = delta.d
         ring.put(delta_frame(delta, ring.seq))
@@ -169,14 +190,14 @@ class Channel:
         if announced.birth != self.birth:
             self._end()
         elif announced.seq < ring.seq and not announced.entries:
-            self._pause(self._read(ring.seq))  # late, or the store has lost what came after it
+            self._pause(partial(self._read, ring.seq))  # late, or the store has lost what came after it
         elif contradicts(ring, self._log, announced.entries):
-            self._pause(self._fall_back())
+            self._pause(self._fall_back)
         else:
             self._early |= {entry.seq: entry for entry in announced.entries if entry.seq > ring.seq}
             self._append(self._next())
-            if announced.seq == ring.seq + 1:
-                self._pause(self._read(announced.seq))
+            if announced.seq == ring.seq + 1 or (announced.is_cut and announced.seq > ring.seq):
+                self._pause(partial(self._read, announced.seq))
             elif announced.seq > ring.seq:
                 self.expect(announced.seq)
 
@@ -195,17 +216,18 @@ class Channel:
         self._is_whole = True
 
     def _append(self, entries: Iterable[Entry]) -> None:
-        ring = self.ring
+        ring, end = self.ring, self.ring.end
         for entry in entries:
             if entry.seq > ring.seq:
                 ring.seq = entry.seq
                 ring.put(record_frame(self._log, entry))
-        self.pulse()
+        if ring.end > end:
+            self.pulse()
 
-    def _pause(self, work: Coroutine[None, None, None], *waiting: Live) -> None:
+    def _pause(self, work: Callable[[], Coroutine[None, None, None]], *waiting: Live) -> None:
         """What comes waits until the work is done."""
         self._waiting = list(waiting)
-        self._host.spawn(work)
+        self._host.spawn(self._see_to(work))
 
     def _catch_up(self) -> None:
         waiting, self._waiting = self._waiting or [], None
@@ -221,8 +243,8 @@ class Channel:
         """What the announcements did not carry is read from the store; then what waited is taken."""
         try:
             await self._advance(seq)
-        except BatonError:
-            self._end()
+        except BatonError as error:
+            self._lose_track(error)
         self._drop(lambda delta: self.ring.seq < delta.seq <= seq)  # its records are lost again
         self._catch_up()
 
@@ -242,14 +264,16 @@ class Channel:
 
     async def _fall_back(self) -> None:
         """The channel is over, and says up to where what it showed is still in the log: the store lost the rest."""
-        with suppress(BatonError):
+        try:
             self.stands = await standing(self.ring, self._log, self.key, self._host.sessions)
+        except BatonError as error:
+            self._lose_track(error)
         self._end()
 
     async def _heal(self, delta: Delta) -> None:
         """Deltas were missed: the followers get the open items whole before the next delta, and are told of a loss."""
         ring = self.ring
-        if not ring.is_late and delta.follows > ring.d:
+        if ring.d and delta.follows > ring.d:  # else nobody here was shown anything of the epoch
             self._host.gaps += 1
             ring.put(gap_frame(delta, ring.seq, ring.d + 1))
             self.pulse()
@@ -276,8 +300,11 @@ class Channel:
         try:
             if opened.seq > ring.seq:
                 await self._advance(opened.seq)
-        except BatonError:
-            self._end()
+        except BatonError as error:
+            self._lose_track(error)
+        if opened.seq > ring.seq:  # told by an owner that does not know yet what the store has lost
+            self._is_whole = False
+            return
         closings = ring.closings(opened.seq)
         texts = [text for text in opened.items if not any(closing.closes(text.item) for closing in closings)]
         for frame in snapshot_frames(opened, texts, ring.seq):
@@ -294,6 +321,19 @@ class Channel:
         void = [message.d for message in waiting if isinstance(message, Delta) and is_void(message)]
         self._waiting = [message for message in waiting if not (isinstance(message, Delta) and is_void(message))]
         return void
+
+    def _lose_track(self, error: BatonError) -> None:
+        """The channel is over; its followers come again."""
+        log.warning("lost track of %s: %s", self.key.encode(), error)
+        self._end()
+
+    async def _see_to(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Whatever goes wrong concerns this session only."""
+        try:
+            await work()
+        except Exception:
+            log.exception("lost track of %s", self.key.encode())
+            self._end()
 
     def _end(self) -> None:
         self.gone = True

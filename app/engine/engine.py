@@ -9,6 +9,7 @@ from app.auth.base import Principal
 from app.core.errors import BatonError
 from app.core.ids import AgentId, RunId, SessionId
 from app.core.keys import SessionKey
+from app.core.tasks import Tasks
 from app.engine.admission import Admission
 from app.engine.broadcast import Broadcast
 from app.engine.figures import engine_samples
@@ -18,7 +19,6 @@ from app.engine.runs import RunDesk
 from app.engine.services import Services
 from app.engine.sessions import SessionDesk
 from app.engine.stream import Stream
-from app.engine.tasks import Tasks
 from app.engine.views import Accepted, Invocation, MessagePage, RunView, SessionPage, SessionView
 from app.engine.worker import Worker
 from app.observability.metrics import Sample
@@ -69,6 +69,10 @@ class Engine:
     def ready(self) -> bool:
         """Says whether inputs are accepted."""
         return not self._worker.draining
+
+    def cut_off(self) -> bool:
+        """Says whether the store has not heard from this replica for a lease; until it does, nothing runs here."""
+        return not self.membership.lease.is_valid
 
     def samples(self) -> Iterable[Sample]:
         return engine_samples(self._services, self._worker, self._broadcast, self.membership)
@@ -152,3 +156,5 @@ class Engine:
                     await services.stores.blobs.collect(COLLECT_LIMIT)
             except BatonError as error:
                 log.warning("a look around failed: %s", error)
+            except Exception:
+                log.exception("a look around failed")

@@ -66,13 +66,11 @@ class Closing(Struct, frozen=True):
 
 
 class Frame(Struct, frozen=True, kw_only=True):
-    """One event, encoded: a record, or a delta `d` of an epoch after record `seq`."""
+    """One event, encoded: a record at `seq`, or a delta `d` of an epoch, whose owner knew the records up to `seq`."""
 
     seq: int
-    body: bytes
-    """Everything after the id line."""
     data: bytes
-    """All of it."""
+    """All of it, its id line first."""
     run_id: RunId | None = None
     item: ItemId | None = None
     epoch: int = 0
@@ -93,6 +91,11 @@ class Frame(Struct, frozen=True, kw_only=True):
     more: bytes = b""
 
     @property
+    def body(self) -> bytes:
+        """Gives everything after the id line."""
+        return self.data.partition(b"\n")[2]
+
+    @property
     def is_record(self) -> bool:
         """Says whether it is a record."""
         return not self.d and not self.is_extra
@@ -110,7 +113,6 @@ def record_frame(birth: Birth, entry: Entry) -> Frame:
     body = b'event: %b\ndata: {"seq":%d,%b\n\n' % (_event(entry), entry.seq, entry.body[1:])
     return Frame(
         seq=entry.seq,
-        body=body,
         data=_record_id(birth, entry.seq) + body,
         run_id=run_of(record),
         closing=_closing(entry),
@@ -121,25 +123,15 @@ def record_frame(birth: Birth, entry: Entry) -> Frame:
 
 
 def delta_frame(delta: Delta, seq: int) -> Frame:
-    """Gives a delta's frame, after record `seq`."""
-    fields = {
-        "run_id": delta.run_id,
-        "item": delta.item,
-        "kind": delta.kind,
-        "offset": delta.offset,
-        "text": delta.text,
-    }
-    body = _delta_body(fields)
-    return Frame(
-        seq=seq,
-        body=body,
-        data=_delta_id(delta.birth, seq, delta.epoch, delta.d) + body,
-        run_id=delta.run_id,
-        item=delta.item,
-        epoch=delta.epoch,
-        d=delta.d,
-        follows=delta.follows,
-    )
+    """Gives a delta's frame, after record `seq`; its runner may not have known that one yet."""
+    run, item, epoch, d = delta.run_id, delta.item, delta.epoch, delta.d
+    # Written out, because it is done for every chunk; nothing but the text can need escapes.
+    data = (
+        f"id: {delta.birth}.{seq}:{epoch}.{d}\nevent: delta\n"
+        f'data: {{"run_id":"{run}","item":"{item}","kind":"{delta.kind}","offset":{delta.offset}'
+        f',"text":{_encode(delta.text).decode()}}}\n\n'
+    ).encode()
+    return Frame(seq=delta.seq, data=data, run_id=run, item=item, epoch=epoch, d=d, follows=delta.follows)
 
 
 def snapshot_frames(opened: OpenItems, texts: Sequence[OpenText], seq: int) -> list[Frame]:
@@ -153,7 +145,6 @@ def _snapshot_frame(opened: OpenItems, text: OpenText, seq: int, more: bytes) ->
     body = b"event: item.snapshot\ndata: %b\n\n" % _encode(fields)
     return Frame(
         seq=opened.seq,
-        body=body,
         data=_delta_id(opened.birth, seq, opened.epoch, opened.d, more) + body,
         run_id=text.run_id,
         item=text.item,
@@ -169,7 +160,7 @@ def gap_frame(delta: Delta, seq: int, first: int) -> Frame:
     """Tells the clients that the deltas from `first` to before this one were lost; snapshots follow."""
     fields = _encode({"epoch": delta.epoch, "from": first, "to": delta.follows})
     body = b"event: gap\ndata: %b\n\n" % fields
-    return Frame(seq=seq, body=body, data=_record_id(delta.birth, seq) + body, is_extra=True)
+    return Frame(seq=seq, data=_record_id(delta.birth, seq) + body, is_extra=True)
 
 
 def stamped(frame: Frame, birth: Birth, seq: int) -> bytes:

@@ -10,8 +10,9 @@ from functools import partial
 from app.core.clock import Clock
 from app.core.errors import BatonError, ReplicaDead, StoreUnavailable
 from app.core.ids import Ids, Incarnation
+from app.core.tasks import Tasks
+from app.engine.interrupt import is_cancelled
 from app.engine.lease import Lease, Timing
-from app.engine.tasks import Tasks
 from app.stores.base import Replicas
 
 log = logging.getLogger(__name__)
@@ -84,8 +85,10 @@ class Heartbeat:
             await asyncio.to_thread(thread.join, JOIN_SECONDS)
 
     async def tick_forever(self) -> None:
-        """The event loop shows that it turns."""
+        """The event loop shows that it turns. Raises RuntimeError when the thread has ended that looks at it."""
         while True:
+            if self._thread is not None and not self._thread.is_alive():
+                raise RuntimeError("the heartbeat's thread has ended; without it this replica is as good as dead")
             self._ticked = self._clock.monotonic()
             await self._clock.sleep(min(self._timing.beat, self._timing.tick) / 4)
 
@@ -118,6 +121,10 @@ class Heartbeat:
                     await self._beat_on(replicas, post)
             except (BatonError, OSError, TimeoutError) as error:
                 self._complain(error)
+            except asyncio.CancelledError:
+                if is_cancelled():
+                    raise
+                log.exception("a heartbeat was cancelled by what it waited for")
             except Exception as error:
                 log.exception("a heartbeat failed with an internal %s", type(error).__name__)
             post(self._miss)

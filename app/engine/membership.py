@@ -7,12 +7,12 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
 from app.core.errors import BatonError
+from app.core.tasks import Tasks
 from app.engine.heartbeat import Heartbeat, Pulse
 from app.engine.lease import Lease
 from app.engine.services import Services
 from app.engine.sweeper import Sweeper
 from app.engine.takeover import bury_predecessors, bury_self
-from app.engine.tasks import Tasks
 
 log = logging.getLogger(__name__)
 

@@ -75,7 +75,9 @@ class ModelCall:
         try:
             async for batch in stream:
                 self._take(batch)
-                await self._show()
+                if delay := self._shown.delay:  # meanwhile the provider's next pieces gather, and become one read
+                    await self._clock.sleep(delay)
+                self._shown.flush()
         finally:
             self._shown.flush()
             await stream.aclose()
@@ -105,13 +107,6 @@ class ModelCall:
         parts = tuple(_part(part) for part in self._parts if isinstance(part, _Text))
         return Message(role="assistant", parts=parts, incomplete=True) if parts else None
 
-    async def _show(self) -> None:
-        """Sends what came; while it waits to do so, the provider's next pieces gather and become one read."""
-        delay = self._shown.delay
-        if delay:
-            await self._clock.sleep(delay)
-        self._shown.flush()
-
     def _take(self, batch: Sequence[ModelEvent]) -> None:
         for event in batch:
             match event:
@@ -127,12 +122,15 @@ class ModelCall:
     def _add_text(self, kind: type[TextPart] | type[ThinkingPart], text: str) -> None:
         if text:
             text = unicode(text)
-            self._text(kind).pieces.append(text)
+            part = self._parts[-1] if self._parts else None
+            if not isinstance(part, _Text) or part.kind is not kind:
+                part = self._text(kind)
+            part.pieces.append(text)
             self._shown.add(self._run.run_id, self.item, "text" if kind is TextPart else "thinking", text)
 
     def _text(self, kind: type[TextPart] | type[ThinkingPart]) -> _Text:
-        """Gives the part that goes on: the last one, or, once there are too many, the last of its kind."""
-        known = self._parts if len(self._parts) >= MAX_PARTS else self._parts[-1:]
+        """Gives a new part, for the last one is of another kind; once there are too many, the last of its kind."""
+        known = self._parts if len(self._parts) >= MAX_PARTS else ()
         for part in reversed(known):
             if isinstance(part, _Text) and part.kind is kind:
                 return part

@@ -22,6 +22,8 @@ class Ring:
         self.floor = 0
         self.seq = 0
         """Of the newest record, here or before the ring began."""
+        self.fresh = 0
+        """The record before the ring's first epoch, if the ring has all of it."""
         self.epoch = 0
         self.d = 0
         self.delta_floor = UNKNOWN
@@ -43,12 +45,18 @@ class Ring:
     def begin(self, seq: int, epoch: int, d: int | None) -> None:
         """The ring goes on after a record, and after a delta of that epoch; None if it is not known which."""
         self.seq = self.floor = seq
+        self.fresh = seq if d == 0 else 0
         self.turn(epoch, UNKNOWN if d is None else d)
 
     def turn(self, epoch: int, floor: int = 0) -> None:
         """The ring goes on with that epoch, after the delta `floor`."""
         self.epoch, self.delta_floor = epoch, floor
         self.d = 0 if floor == UNKNOWN else floor
+
+    def begins_after(self, epoch: int, d: int) -> bool:
+        """Says whether there were deltas between that one and the first that the ring has, or had."""
+        shown = d if epoch == self.epoch else 0
+        return not self.is_late and epoch <= self.epoch and shown < self.delta_floor
 
     def since(self, position: int) -> list[Frame]:
         """Gives the frames from a position on."""
@@ -78,7 +86,7 @@ class Ring:
             known = cursor.epoch == self.epoch and self.delta_floor <= cursor.d <= self.d
             return self._after_delta(cursor) if known else None
         position = self._after_record(cursor.seq)
-        return None if self._is_open_before(position) else position
+        return position if self._is_unseen(position, cursor.seq) and not self._is_open_before(position) else None
 
     def _drop(self) -> None:
         dropped = self._frames.popleft()
@@ -108,6 +116,17 @@ class Ring:
             if frame.epoch == cursor.epoch and frame.d > cursor.d:
                 return position if frame.is_extra or frame.follows >= cursor.d else None
         return self.end if position is None else position
+
+    def _is_unseen(self, position: int, seq: int) -> bool:
+        """Says whether a client that saw the record `seq` last has seen no text that comes behind it here.
+
+        Elsewhere it may have seen before the record what the owner sent before it knew the record. That is still to
+        come here, unless what the owner sent since is here already, or the epoch began after the record.
+        """
+        if seq <= self.fresh:
+            return True
+        after = [frame for frame in islice(self._frames, position - self.first, None) if frame.d]
+        return bool(after) and all(frame.seq >= seq for frame in after)
 
     def _is_open_before(self, position: int) -> bool:
         """Says whether an item that was shown before the position may still be open there."""

@@ -63,11 +63,11 @@ class Seat:
             runner.shown.close()
 
     def look(self, head: Head | None) -> None:
-        """The runner is interrupted if its session is gone or its run cancelled; a head older than its state is not."""
+        """The runner is interrupted if its session is gone or another's, or its run cancelled, unless it knows."""
         tenure = self._runner.tenure if self._runner is not None else None
         if tenure is None:
             return
-        if head is None or head.birth != tenure.birth or (head.cancelling and head.seq >= tenure.state.seq):
+        if head is None or _is_lost(head, tenure) or (head.cancelling and head.seq >= tenure.state.seq):
             self.interrupt()
 
     def interrupt(self) -> None:
@@ -95,6 +95,11 @@ class Seat:
         claimant = self._host.claimant()
         self.nonces.append(claimant.nonce)
         return claimant
+
+
+def _is_lost(head: Head, tenure: Tenure) -> bool:
+    """Says whether the session is another one under the same key, or somebody else's."""
+    return head.birth != tenure.birth or head.epoch > tenure.claim.epoch
 
 
 def _resumed(claim: Claim, session_log: Log, *, orphaned: bool) -> ResumeReason | None:

@@ -11,6 +11,7 @@ from app.stores.bus import Bus, Delta, DeltaKind, OpenItems, OpenText
 COALESCE_SECONDS = 0.01
 """Pieces that come faster than this are sent together."""
 COALESCE_CHARS = 4096
+"""Code points of a delta, at most: four bytes each, they still fit through every bus."""
 MAX_ITEM_CHARS = 1024 * 1024
 """Code points of one item and kind that may be shown; a model that writes more is stopped."""
 
@@ -101,23 +102,18 @@ class Shown:
         self.flush()
 
     def _send(self, entry: _Text) -> None:
-        self._turn_epoch()
-        self._d += 1
         text = "".join(entry.waiting)
-        tenure = self._tenure
-        delta = Delta(
-            birth=tenure.birth,
-            seq=tenure.state.seq,
-            epoch=self._epoch,
-            d=self._d,
-            run_id=entry.run_id,
-            item=entry.item,
-            kind=entry.kind,
-            offset=entry.offset,
-            text=text,
-        )
-        entry.sent.append(text)
         entry.waiting.clear()
+        self._turn_epoch()
+        for start in range(0, len(text), COALESCE_CHARS):
+            self._publish(entry, text[start : start + COALESCE_CHARS])
+
+    def _publish(self, entry: _Text, text: str) -> None:
+        self._d += 1
+        tenure = self._tenure
+        seq, run, item = tenure.state.seq, entry.run_id, entry.item
+        delta = Delta(tenure.birth, seq, self._epoch, self._d, run, item, entry.kind, entry.offset, text)
+        entry.sent.append(text)
         entry.offset += len(text)
         self._bus.publish(tenure.key, delta)
 

@@ -13,6 +13,7 @@ Who holds which channel is `broadcast.py`, what fills the ring `channel.py`, the
 """
 
 from collections.abc import AsyncGenerator, Sequence
+from functools import partial
 
 from app.core.errors import SessionNotFound
 from app.core.ids import Birth, RunId
@@ -32,9 +33,12 @@ from app.engine.frames import (
     stamped,
     trimmed,
 )
+from app.engine.sink import Sink, refuse
 from app.stores.bus import Announced, OpenItems, OpenText
 from app.stores.head import Head
 
+ATTEMPTS = 3
+"""How often an owner is asked for what came between its last answer and the ring of another follower's channel."""
 CLOSINGS_KEPT = 64
 """Closing records a follower remembers: only deltas that were sent before them and arrive after them meet them."""
 
@@ -73,9 +77,15 @@ class Stream:
         self._closings: list[tuple[int, Closing]] = []
         self._whole: tuple[OpenText, ...] = ()
         """The snapshots that the client was shown last."""
+        self._sink: Sink = refuse
+        self._refused = b""
 
-    async def frames(self) -> AsyncGenerator[bytes, None]:
-        """Yields whole frames, together when several are there. Ends with the run, or when the client is too slow."""
+    async def frames(self, sink: Sink = refuse) -> AsyncGenerator[bytes, None]:
+        """Yields whole frames, together when several are there. Ends with the run, or when the client is too slow.
+
+        What comes while it waits for more goes to the sink instead, as long as that takes it.
+        """
+        self._sink = sink
         stands: int | None = 0
         try:
             while stands is not None:
@@ -126,11 +136,9 @@ class Stream:
         return reset_frame(birth, self._last, reason)
 
     async def _follow(self, channel: Channel, position: int) -> AsyncGenerator[bytes, None]:
-        beats, ring = channel.beats, channel.ring
-        while not self._over and position >= ring.first:
-            frames = ring.since(position)
-            position += len(frames)
-            data = b"".join([self._pass(channel, frame) for frame in frames])
+        beats, ring, self._position = channel.beats, channel.ring, position
+        while not self._over and self._position >= ring.first:
+            data = self._gather(channel)
             if data:
                 yield data
             elif channel.gone or self._broadcast.closing:
@@ -138,9 +146,31 @@ class Stream:
             elif channel.beats != beats:
                 beats = channel.beats
                 yield KEEP_ALIVE
-            if position == ring.end and not (self._over or channel.gone or self._broadcast.closing):
-                await channel.news()
+            if self._position == ring.end and not (self._over or channel.gone or self._broadcast.closing):
+                await channel.news(partial(self._relay, channel))
+                if self._refused:
+                    refused, self._refused = self._refused, b""
+                    yield refused
         self._broadcast.cut_off += not self._over
+
+    def _relay(self, channel: Channel) -> bool:
+        """What is new is with the sink. False: the follower has to see to it, or to something else."""
+        position = self._position
+        if channel.gone or self._broadcast.closing or position < channel.ring.first:
+            return False
+        data = self._gather(channel)
+        if data and not self._sink(data):
+            self._refused = data
+            return False
+        return self._position > position and not self._over
+
+    def _gather(self, channel: Channel) -> bytes:
+        """Gives what the ring has for this follower from its position on, which is the ring's end then."""
+        frames = channel.ring.since(self._position)
+        self._position += len(frames)
+        if len(frames) == 1:
+            return self._pass(channel, frames[0])
+        return b"".join([self._pass(channel, frame) for frame in frames])
 
     async def _replay(self, channel: Channel) -> AsyncGenerator[bytes, None]:
         """Yields what the store has after the cursor, then the open items as their owner has them."""
@@ -151,18 +181,32 @@ class Stream:
             channel.deliver(Announced(head.birth, head.seq))
         birth, reason = head.birth, self._misses(head)
         self._last = self._first if reason else max(self._cursor.seq, self._first)
+        self._epoch, self._d = (0, 0) if reason else (self._cursor.epoch, self._cursor.d)
         self._over = self._is_final()
         yield PREAMBLE + (self._reset(birth, reason) if reason else self._pass_entries(birth, log.entries))
         async for data in self._read_to(birth, head.seq):
             yield data
-        live = await self._ask(head)
-        async for data in self._read_to(birth, live.seq if live else 0):
+        async for data in self._catch_up(channel, head):
             yield data
-        if self._is_epoch_gone(live, head):
-            yield self._reset(birth, "epoch")
-        if live is not None:
-            yield self._show(live)
-        async for data in self._read_to(birth, self._begin(channel, head, live)):
+
+    async def _catch_up(self, channel: Channel, head: Head) -> AsyncGenerator[bytes, None]:
+        """Yields the open items, and what was recorded meanwhile, until the ring continues what the client has."""
+        cursor, birth, reached = self._cursor, head.birth, 0
+        for _ in range(ATTEMPTS):
+            live = await self._ask(head)
+            async for data in self._read_to(birth, live.seq if live else 0):
+                yield data
+            if live is not None and live.seq > self._last and not self._over:
+                live = None  # told by an owner that does not know yet what the store has lost
+            if self._is_epoch_gone(cursor, live, head):
+                yield self._reset(birth, "epoch")
+            if live is not None:
+                yield self._show(live)
+            reached = self._begin(channel, head, live)
+            if live is None or not channel.ring.begins_after(live.epoch, live.d):
+                break
+            cursor = Cursor(self._last, birth, live.epoch, live.d)
+        async for data in self._read_to(birth, reached):
             yield data
 
     async def _ask(self, head: Head) -> OpenItems | None:
@@ -175,9 +219,12 @@ class Stream:
 
     def _begin(self, channel: Channel, head: Head, live: OpenItems | None) -> int:
         """A new channel goes on from here. Gives the seq of the last record that the ring will not bring."""
+        if self._over:
+            return self._last
         if live is not None:
             channel.begin(head.birth, self._last, live.epoch, live.d)
-        elif head.owner is None or self._over:  # nothing was shown of the next epoch
+        elif head.owner is None:  # nothing was shown of the next epoch, and the others are over
+            self._epoch, self._d = head.epoch + 1, 0
             channel.begin(head.birth, self._last, head.epoch + 1, 0)
         elif not channel.has_begun:
             channel.begin(head.birth, self._last, head.epoch, None)
@@ -195,7 +242,7 @@ class Stream:
                 raise SessionNotFound("the session was deleted while it was read")
             if not log.entries:
                 return
-            yield self._pass_entries(birth, log.entries)
+            yield self._pass_entries(birth, [entry for entry in log.entries if entry.seq <= seq])
 
     def _is_final(self) -> bool:
         """Says whether the run's last record has been seen."""
@@ -210,9 +257,8 @@ class Stream:
             return "birth"
         return "beyond" if self._cursor.seq > head.seq else ""
 
-    def _is_epoch_gone(self, live: OpenItems | None, head: Head) -> bool:
+    def _is_epoch_gone(self, cursor: Cursor, live: OpenItems | None, head: Head) -> bool:
         """Says whether the client has text that nobody will go on with, and no record has told it so."""
-        cursor = self._cursor
         voided = any(not closing.exact and closing.prefix.count(":") == 1 for _, closing in self._closings)
         epoch, d = (live.epoch, live.d) if live is not None else (head.epoch, cursor.d)
         return bool(cursor.d) and (cursor.epoch != epoch or cursor.d > d) and not voided and not self._over
@@ -227,7 +273,9 @@ class Stream:
     def _is_open(self, shown: OpenText | Frame, seq: int) -> bool:
         """Says whether no record after `seq` has closed the item."""
         item = shown.item
-        return item is not None and not any(s > seq and closing.closes(item) for s, closing in self._closings)
+        if item is None or not self._closings:
+            return item is not None
+        return not any(s > seq and closing.closes(item) for s, closing in self._closings)
 
     def _pass(self, channel: Channel, frame: Frame) -> bytes:
         """Gives the frame's bytes if the follower has not seen them, else nothing."""

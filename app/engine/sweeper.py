@@ -55,6 +55,8 @@ class Sweeper:
                     await self.look()
             except (BatonError, TimeoutError) as error:
                 log.warning("could not look for dead replicas: %r", error)
+            except Exception:
+                log.exception("could not look for dead replicas")
 
     async def look(self) -> None:
         """Who has been silent for a lease is dead, and what the dead owned is ready for others."""

@@ -10,11 +10,12 @@ from math import inf
 from app.core.errors import BatonError, ClaimLost, StoreUnavailable
 from app.core.ids import Nonce
 from app.core.keys import SessionKey
+from app.core.tasks import Tasks
+from app.engine.heads import look
 from app.engine.lease import Lease
 from app.engine.seat import Seat
 from app.engine.services import Services
 from app.engine.takeover import LATE_SECONDS
-from app.engine.tasks import Tasks
 from app.stores.base import Log
 from app.stores.head import Claim, Claimant
 
@@ -127,9 +128,10 @@ class Worker:
     async def check_owned(self) -> None:
         """Cancels and deletions that nobody told us of are noticed: all heads of what runs here are read at once."""
         seats = dict(self._seats)
-        heads = await self.services.stores.heads.peek(tuple(seats)) if seats else {}
+        heads = await look(self.services.stores.heads, tuple(seats))
         for key, seat in seats.items():
-            seat.look(heads.get(key))
+            if key in heads:
+                seat.look(heads[key])
 
     def check_soon(self, seat: Seat) -> None:
         """That session's head is read at once."""
@@ -140,6 +142,8 @@ class Worker:
             heads = await self.services.stores.heads.peek((seat.key,))
         except BatonError as error:
             log.warning("could not look at %s: %s", seat.key.encode(), error)
+        except Exception:
+            log.exception("could not look at %s", seat.key.encode())
         else:
             seat.look(heads.get(seat.key))
 
@@ -214,6 +218,8 @@ class Worker:
                 await self._take()
             except BatonError as error:
                 log.warning("could not look for ready sessions: %s", error)
+            except Exception:
+                log.exception("could not look for ready sessions")
 
     async def _take(self) -> None:
         """Ready sessions fill up to half of the free slots: the others are for inputs that come meanwhile."""

@@ -1,5 +1,6 @@
 """The writer: commits what a step produced with all that follows from it, and lets go when nothing is left to do."""
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -14,6 +15,8 @@ from app.engine.step import CallModel, Finish, Idle, RunTools, Step, Suspend, ne
 from app.engine.tenure import Tenure
 from app.stores.base import Release
 from app.stores.head import Claimant
+
+log = logging.getLogger(__name__)
 
 FAULT_CHARS = 2000
 """What a record says of an error, at most."""
@@ -86,6 +89,7 @@ class Writer:
         attempt = run.attempt + (reason != "model_stream")
         record = RunResumed(at=now, run_id=run.run_id, attempt=attempt, reason=reason, epoch=epoch)
         await self.settle([record], limits)
+        log.info("the run goes on", extra={"reason": reason, "attempt": attempt})
 
     def _effect_of(self, call: OpenCall) -> Effect:
         """Gives what the call's tool declares; a call that cannot run, or will not start here, is pure."""

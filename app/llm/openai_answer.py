@@ -9,7 +9,7 @@ from app.core.messages import StopReason, Usage
 from app.llm.base import Finished, ModelEvent, TextDelta, ThinkingDelta
 from app.llm.openai_calls import CallBook
 from app.llm.openai_errors import error_in_stream
-from app.llm.openai_wire import Choice, Chunk, WireDelta, WireUsage
+from app.llm.openai_wire import Chunk, WireDelta, WireUsage
 from app.llm.sse import EventSplitter
 
 Kind = Literal["end", "tool_calls", "length", "refusal", "other"]
@@ -94,15 +94,12 @@ class Answer:
         if chunk.error is not None:
             raise error_in_stream(chunk.error, self._key)
         for choice in chunk.choices or ():
-            self._take_choice(choice, events)
+            if choice.delta is not None:
+                self._take_delta(choice.delta, events)
+            if choice.finish_reason:
+                self._finish = choice.finish_reason
         if chunk.usage is not None:
             self._usage = _usage(chunk.usage)
-
-    def _take_choice(self, choice: Choice, events: list[ModelEvent]) -> None:
-        if choice.delta is not None:
-            self._take_delta(choice.delta, events)
-        if choice.finish_reason:
-            self._finish = choice.finish_reason
 
     def _take_delta(self, delta: WireDelta, events: list[ModelEvent]) -> None:
         if thought := delta.reasoning_content or delta.reasoning:

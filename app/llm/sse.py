@@ -63,5 +63,7 @@ def _read_plain(piece: bytes) -> list[bytes]:
     """Gives the data of the usual piece, nothing but whole events of one line each, or nothing if it is another."""
     if not (piece.startswith(b"data: ") and piece.endswith(b"\n\n")) or b"\r" in piece:
         return []
+    if 6 < piece.find(b"\n") == len(piece) - 2:
+        return [piece[6:-2]]
     events = piece[6:-2].split(b"\n\ndata: ")
     return events if piece.count(b"\n") == 2 * len(events) and all(events) else []

@@ -7,9 +7,9 @@ from app.observability.metrics import Figure, Sample
 
 SIZE = Figure("pool_connections_limit", "Connections that a pool opens at the most.", ("backend",))
 IN_USE = Figure("pool_connections_in_use", "Connections of a pool that are at work.", ("backend",))
-SENT = Figure("bus_messages_sent_total", "Messages sent to other replicas.", ("bus",))
-RECEIVED = Figure("bus_messages_received_total", "Messages received from other replicas.", ("bus",))
-DROPPED = Figure("bus_messages_dropped_total", "Messages dropped because the bus was slow or away.", ("bus",))
+SENT = Figure("bus_payloads_sent_total", "Payloads sent to other replicas, of many messages each.", ("bus",))
+RECEIVED = Figure("bus_payloads_received_total", "Payloads that other replicas sent.", ("bus",))
+DROPPED = Figure("bus_deltas_dropped_total", "Deltas dropped because the bus was slow or away.", ("bus",))
 
 
 class Pool(Protocol):
@@ -31,17 +31,17 @@ class Relay(Protocol):
 
     @property
     def sent(self) -> int:
-        """Gives how many messages were sent."""
+        """Gives how many payloads were sent."""
         ...
 
     @property
     def received(self) -> int:
-        """Gives how many messages came in."""
+        """Gives how many payloads came in."""
         ...
 
     @property
     def dropped(self) -> int:
-        """Gives how many messages were dropped."""
+        """Gives how many deltas were dropped."""
         ...
 
 

@@ -28,6 +28,7 @@ def configure(level: str, stream: TextIO | None = None) -> None:
     handler = logging.StreamHandler(target)
     handler.setFormatter(_formatter(for_people=target.isatty()))
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # what it has to say of itself, the greeting says better
+    logging.getLogger("asyncpg").setLevel(logging.CRITICAL)  # whoever called hears of it; its pool repeats it for ever
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(True)
     structlog.configure(

@@ -1,10 +1,11 @@
 """Where the stores are: what BATON_STORE_URL and its companions may say, and what they say then.
 
-Nothing is opened here. A message never repeats an address: it may hold a password.
+Nothing is opened here, and of an address only its scheme is looked at: the backend that it leads to understands the
+rest. Neither a message nor a value's text repeats an address: it may hold a password.
 """
 
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -36,6 +37,9 @@ class RedisStore(Struct, frozen=True, tag="redis"):
 
     url: str
 
+    def __repr__(self) -> str:
+        return "RedisStore(…)"
+
 
 class PostgresStore(Struct, frozen=True, tag="postgres"):
     """Everything durable is in one database.
@@ -48,6 +52,9 @@ class PostgresStore(Struct, frozen=True, tag="postgres"):
     direct_url: str | None = None
     bus_url: str | None = None
 
+    def __repr__(self) -> str:
+        return "PostgresStore(…)"
+
 
 Store = SqliteStore | MemoryStore | RedisStore | PostgresStore
 
@@ -58,8 +65,8 @@ def store_at(url: str | None, direct_url: str | None, bus_url: str | None, data_
     if isinstance(store, PostgresStore):
         if direct_url is not None:
             _check_postgres("BATON_DATABASE_DIRECT_URL", direct_url)
-        if bus_url is not None:
-            _check_redis("BATON_BUS_URL", bus_url, _REDIS)
+        if bus_url is not None and _scheme(bus_url) not in REDIS_SCHEMES:
+            raise ConfigError(f"BATON_BUS_URL: it is no address of a Redis; {_REDIS}")
         return PostgresStore(store.url, direct_url, bus_url)
     if direct_url is not None:
         raise ConfigError(
@@ -77,11 +84,10 @@ def store_at(url: str | None, direct_url: str | None, bus_url: str | None, data_
 def _store(url: str | None, data_dir: Path) -> Store:
     if url is None:
         return SqliteStore(data_dir / "baton.db")
-    scheme, _, rest = url.partition("://")
+    scheme, rest = _scheme(url), url.partition("://")[2]
     if url == "memory://":
         return MemoryStore()
     if scheme in REDIS_SCHEMES:
-        _check_redis("BATON_STORE_URL", url, _REDIS)
         return RedisStore(url)
     if scheme == "postgresql":
         _check_postgres("BATON_STORE_URL", url)
@@ -95,38 +101,22 @@ def _is_file(rest: str) -> bool:
     return rest.startswith("/") and not rest.endswith(("/", ":memory:")) and not set(rest) & set("?#")
 
 
-def _check_redis(variable: str, url: str, fix: str) -> None:
-    scheme, _, rest = url.partition("://")
-    hosts, _, path = rest.partition("?")[0].rpartition("@")[2].partition("/")
-    known = scheme in REDIS_SCHEMES and all(hosts.split(",")) and not set(url) & set(" #")
-    if not known or any(_port_of(host) is None for host in hosts.split(",")):
-        raise ConfigError(f"{variable}: it is no address of a Redis; {fix}")
-    if "," in hosts and scheme in ("redis", "rediss"):
-        raise ConfigError(f"{variable}: several hosts are a Cluster or a Sentinel set; {fix}")
-    if scheme == "redis+sentinel" and not path.partition("/")[0]:
-        raise ConfigError(f"{variable}: a Sentinel set needs the name of what it watches; {fix}")
-    if scheme == "redis+cluster" and path not in {"", "0"}:
-        raise ConfigError(f"{variable}: a Cluster has database 0 only; {fix}")
-    if scheme in ("redis", "rediss") and path and not path.isdecimal():
-        raise ConfigError(f"{variable}: a Redis database is a number; {fix}")
+def _scheme(url: str) -> str:
+    return url.partition("://")[0]
 
 
 def _check_postgres(variable: str, url: str) -> None:
-    parts = _split(url)
-    if parts is None or parts.scheme != "postgresql" or not parts.path.strip("/") or parts.fragment:
+    if not _is_database(url):
         raise ConfigError(f"{variable}: it is no address of a PostgreSQL database; {_POSTGRES}")
 
 
-def _split(url: str) -> SplitResult | None:
+def _is_database(url: str) -> bool:
+    """Says whether it names a database, on one host or on several, or on none, which is then this machine."""
     try:
         parts = urlsplit(url)
-        _ = parts.port
+        hosts = [urlsplit(f"//{place}") for place in parts.netloc.rpartition("@")[2].split(",")]
+        _ = [host.port for host in hosts]
     except ValueError:
-        return None
-    return parts
-
-
-def _port_of(host: str) -> int | None:
-    """Gives the port of `host:port`, 0 if none is named, or None if it is no such thing."""
-    parts = _split(f"//{host}")
-    return None if parts is None or not parts.hostname else parts.port or 0
+        return False
+    named = len(hosts) == 1 or all(host.hostname for host in hosts)
+    return parts.scheme == "postgresql" and named and bool(parts.path.strip("/")) and not parts.fragment

@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 
 from msgspec import Struct
 
+from app.observability.metrics import Source
 from app.stores.base import Blobs, Heads, KeyValue, Replicas, Runs, Sessions
 from app.stores.bus import Bus
 
@@ -24,3 +25,5 @@ class Stores(Struct, frozen=True, kw_only=True):
 
     None for a store that admits one process: its lock says who is alive.
     """
+    sources: tuple[Source, ...] = ()
+    """Who counts what goes on in there."""

@@ -40,6 +40,8 @@ class Announced(Struct, frozen=True, tag="announced"):
     birth: Birth
     seq: int
     entries: tuple[Entry, ...] = ()
+    is_cut: bool = False
+    """Whether its writer's records were left out for want of room: nothing that they close is still on its way."""
 
 
 class Gone(Struct, frozen=True, tag="gone"):

@@ -22,6 +22,7 @@ from app.core.ids import AgentId, RunId, SessionId
 from app.core.keys import SessionKey, derived_session_id, new_run_id
 from app.core.records import Busy, Entry, InputSteered, RunCancelRequested, RunQueued, run_of
 from app.engine.frames import PREAMBLE, Cursor, record_frame
+from app.engine.sink import Sink, refuse
 from app.engine.views import Accepted, Invocation, MessagePage, RunView, SessionPage, SessionView
 from tests.api.fake_log import AT, FakeLog
 
@@ -45,7 +46,7 @@ class FakeStream:
         self.key, self.run_id = log.key, run_id
         self._engine, self._log, self._after = engine, log, after
 
-    def frames(self) -> AsyncGenerator[bytes, None]:
+    def frames(self, sink: Sink = refuse) -> AsyncGenerator[bytes, None]:
         return self._engine.watched(self._replay())
 
     async def _replay(self) -> AsyncGenerator[bytes, None]:
@@ -69,6 +70,7 @@ class FakeEngine:
     def __init__(self, *, hold: bool = False, endless: bool = True) -> None:
         self.hold, self.endless = hold, endless
         self.draining = False
+        self.lost = False
         self.fault: Exception | None = None
         self.opened = self.closed = self.pages = 0
         self.invocations: list[tuple[Principal, Invocation]] = []
@@ -201,6 +203,9 @@ class FakeEngine:
 
     def ready(self) -> bool:
         return not self.draining
+
+    def cut_off(self) -> bool:
+        return self.lost
 
     async def watched(self, frames: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
         """Counts generators that begin and end."""

@@ -114,6 +114,14 @@ async def test_a_draining_replica_sends_inputs_elsewhere(api: Client, engine: Fa
     assert (await api.get("/health")).json["status"] == "draining"
 
 
+async def test_a_replica_that_does_not_reach_its_store_is_not_ready(api: Client, engine: FakeEngine) -> None:
+    engine.lost = True
+    answer = await api.get("/readyz")
+    assert (answer.status, answer.code) == (503, "store_unavailable")
+    assert (await api.get("/livez")).json["status"] == "ok"
+    assert (await api.get("/health")).json["status"] == "cut_off"
+
+
 async def test_cancel_stops_a_run_once(busy_api: Client) -> None:
     run = (await busy_api.post(RUNS, json={"input": "hi", "background": True})).json["run_id"]
     for _ in range(2):

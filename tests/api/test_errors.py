@@ -57,6 +57,7 @@ async def test_trap_raw_exception_text_sent_to_clients(
     assert answer.status in {500, 503}
     assert b"secret" not in answer.body
     assert "secret" in caplog.text
+    assert ("Traceback" in caplog.text) is (answer.status == 500), "a store that is away is not a line per frame"
 
 
 async def test_the_caller_must_be_known(api: Client) -> None:

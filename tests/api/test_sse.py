@@ -10,6 +10,7 @@ from app.api.sse import EventStream
 from app.core.errors import BadCursor
 from app.core.ids import AgentId, RunId, SessionId, TenantId, UserId
 from app.core.keys import SessionKey
+from app.engine.sink import Sink, refuse
 
 
 class Wire:
@@ -41,7 +42,7 @@ class Endless:
         self._frames, self._error = frames, error
         self._generator = self._generate()
 
-    def frames(self) -> AsyncGenerator[bytes, None]:
+    def frames(self, sink: Sink = refuse) -> AsyncGenerator[bytes, None]:
         """Held here, so that no garbage collection closes it in the response's place."""
         return self._generator
 

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from time import monotonic
 from typing import cast
 
 from msgspec import Struct
@@ -12,6 +13,7 @@ from msgspec import Struct
 from tests.bench.model import STALL, asked, word
 
 END = b"0\r\n\r\n"
+ACCEPTED = b"HTTP/1.1 200"
 MARKER = b"event: delta"
 """It is in every frame that carries text, and in nothing else."""
 SNAPSHOT = b"event: item.snapshot"
@@ -46,12 +48,13 @@ class Stream(asyncio.Protocol):
         self.begun: asyncio.Future[None] = loop.create_future()
         self.run = ""
         """The run's id, once the answer's head has come."""
-        self._now = loop.time
+        self._now = monotonic
         self._last = word(chunks - 1).encode()
         self._request = request
         self._asked = self._first = 0.0
-        self._frames = 0
-        self._is_last = False
+        self.times: list[float] = []
+        """When each frame came, by the monotonic clock."""
+        self._is_accepted = self._is_last = False
         self._carry = b""
         self.transport: asyncio.Transport | None = None
 
@@ -61,24 +64,35 @@ class Stream(asyncio.Protocol):
         self.transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
+        if not self._is_accepted and not data.startswith(ACCEPTED):
+            self._refuse(data)
+            return
+        self._is_accepted = True
         window = self._carry + data
         self._carry = window[1 - len(MARKER) :]
-        self._frames += window.count(MARKER)
+        self.times += [self._now()] * window.count(MARKER)
         if not self.run and (found := RUN.search(window)):
             self.run = found[1].decode()
-        if not self.begun.done() and (self._frames or SNAPSHOT in window):
+        if not self.begun.done() and (self.times or SNAPSHOT in window):
             self._first = self._now() - self._asked
             self.begun.set_result(None)
         self._is_last = self._is_last or self._last in window
         if window.endswith(END) and self.transport is not None:
             self.transport.close()
 
+    def _refuse(self, answer: bytes) -> None:
+        for future in (self.begun, self.done):
+            future.set_exception(RuntimeError(f"refused: {answer.decode(errors='replace')}"))
+            future.exception()  # one of them may be nobody's concern
+        if self.transport is not None:
+            self.transport.abort()
+
     def connection_lost(self, exc: Exception | None) -> None:
         whole = self._is_last and self._carry.endswith(END)
         if not self.begun.done():
             self.begun.set_result(None)
         if not self.done.done():
-            self.done.set_result(Seen(self._frames, self._first, self._now() - self._asked, whole))
+            self.done.set_result(Seen(len(self.times), self._first, self._now() - self._asked, whole))
 
 
 def question(target: Target, pace: int, chunks: int) -> bytes:

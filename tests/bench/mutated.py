@@ -16,8 +16,11 @@ from app.engine.channel import Channel
 from app.engine.engine import Engine
 from app.engine.stream import Stream
 from app.engine.tenure import Tenure
+from app.stores.postgres import database
+from app.stores.redis import wires
 
 MIB = 2**20
+NEEDLESS = 10_000
 
 _kept: list[bytes] = []
 
@@ -67,6 +70,45 @@ def _extra_round_trip() -> AbstractContextManager[Any]:
     return patch.object(Engine, "submit", changed)
 
 
+def _chatty_redis() -> AbstractContextManager[Any]:
+    """After each exchange something large and needless is asked, too."""
+    talk = wires.talk
+
+    async def changed(wire: Any, commands: Any) -> list[Any]:
+        replies = await talk(wire, commands)
+        await talk(wire, [("ECHO", b"x" * NEEDLESS)])
+        return replies
+
+    return patch.object(wires, "talk", changed)
+
+
+def _chatty_postgres() -> AbstractContextManager[Any]:
+    """Each statement gets an explicit transaction, which costs two round trips more."""
+    fetch = database._fetch
+
+    async def changed(connection: Any, statement: str, arguments: Any) -> list[Any]:
+        async with connection.transaction():
+            return await fetch(connection, statement, arguments)
+
+    return patch.object(database, "_fetch", changed)
+
+
+def _busy_redis() -> AbstractContextManager[Any]:
+    return _before(wires.Server, "exchange", lambda *_: _busy(0.002))
+
+
+def _stutter() -> AbstractContextManager[Any]:
+    """The event loop stands still for 50 ms, again and again."""
+    due = [0.0]
+
+    def stand_still(*_: Any) -> None:
+        if time.monotonic() > due[0]:
+            time.sleep(0.05)
+            due[0] = time.monotonic() + 0.2
+
+    return _before(Channel, "deliver", stand_still)
+
+
 def _growing_turn() -> AbstractContextManager[Any]:
     def longer(*arguments: Any) -> None:
         _busy(arguments[3].head.seq * 5e-5)
@@ -87,6 +129,10 @@ MUTATIONS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "busy_chunk": _busy_chunk,
     "slow_first": _slow_first,
     "extra_round_trip": _extra_round_trip,
+    "chatty_redis": _chatty_redis,
+    "chatty_postgres": _chatty_postgres,
+    "busy_redis": _busy_redis,
+    "stutter": _stutter,
     "growing_turn": _growing_turn,
     "heavy_stream": _heavy_stream,
     "slow_start": partial(_at_start, partial(_busy, 2)),

@@ -61,12 +61,13 @@ def on_core(core: int) -> Generator[None, None, None]:
 def started(module: str, *arguments: str, core: int, where: Path, **variables: str) -> Generator[Process, None, None]:
     """Gives a Python module's process once it listens; it is gone afterwards."""
     command = [sys.executable, "-m", module, *arguments]
-    with (where / f"{module}.log").open("a") as log, on_core(core):
+    complaints = where / f"{module}.log"
+    with complaints.open("a") as log, on_core(core):
         popen = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=where, env=_environment(variables)
         )
     try:
-        yield Process(popen, _port(popen, module))
+        yield Process(popen, _port(popen, module, complaints))
     finally:
         popen.kill()
         popen.communicate()
@@ -77,10 +78,10 @@ def _environment(variables: Mapping[str, str]) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **variables}
 
 
-def _port(popen: subprocess.Popen[str], module: str) -> int:
+def _port(popen: subprocess.Popen[str], module: str, complaints: Path) -> int:
     assert popen.stdout is not None
     for line in popen.stdout:
         found = _ADDRESS.search(line)
         if found:
             return int(found[1])
-    raise RuntimeError(f"{module} ended before it listened")
+    raise RuntimeError(f"{module} ended before it listened: {complaints.read_text('utf-8')[-2000:]}")

@@ -2,10 +2,11 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.bench import environment, footprint, growth, roundtrips, streaming
+from tests.bench import environment, footprint, gaps, growth, rates, roundtrips, streaming
 from tests.bench.__main__ import main
 from tests.bench.mutated import MUTATIONS
 from tests.bench.servers import laboratory
@@ -41,10 +42,19 @@ async def test_a_busy_chunk_is_noticed(tmp_path: Path) -> None:
     assert rows[0].value > 1000, "a chunk was made to cost 2 ms, and some are sent together"
 
 
-async def test_a_late_first_token_is_noticed(tmp_path: Path) -> None:
+async def test_a_late_first_token_is_noticed_and_makes_fewer_streams_a_second(tmp_path: Path) -> None:
     with laboratory(tmp_path, "slow_first") as lab:
         rows = await streaming.measure(lab, SMALL)
+        (rate,) = await rates.measure(lab, rates.Plan(rounds=1, seconds=0.4, clients=(10,)))
     assert rows[-1].is_missed
+    assert rate.value <= 50, "each request was made to stop the server for 20 ms"
+    assert rate.judged < 1
+
+
+async def test_a_server_that_stands_still_now_and_then_is_noticed(tmp_path: Path) -> None:
+    with laboratory(tmp_path, "stutter") as lab:
+        (row,) = await gaps.measure(lab, [gaps.Crowd(20, 50, ramp=0.1, seconds=0.5)])
+    assert row.judged > 15, "a fifth of the frames come up to 50 ms late"
 
 
 @pytest.mark.parametrize(("mutation", "is_missed"), [(None, False), ("extra_round_trip", True)])
@@ -52,14 +62,15 @@ async def test_a_plain_turn_is_two_round_trips_and_a_third_is_noticed(
     tmp_path: Path, mutation: str | None, is_missed: bool
 ) -> None:
     with laboratory(tmp_path, mutation) as lab:
-        (row,) = await roundtrips.measure(lab, tmp_path)
-    assert row.is_missed is is_missed
+        rows = await roundtrips.measure(lab, 3, pause=0.15)
+    assert [row.is_missed for row in rows] == [is_missed, is_missed]
 
 
 async def test_turns_that_grow_are_noticed(tmp_path: Path) -> None:
     with laboratory(tmp_path, "growing_turn") as lab:
-        cpu, _ = await growth.measure(lab, turns=60, window=4)
-    assert cpu.is_missed
+        early, _, late, _ = await growth.measure(lab, places=(20, 60), window=4)
+    assert late.is_missed
+    assert late.judged > early.judged
 
 
 async def test_a_heavy_stream_is_noticed(tmp_path: Path) -> None:
@@ -76,7 +87,7 @@ async def test_a_slow_or_heavy_start_is_noticed(tmp_path: Path, mutation: str, p
 
 
 def test_every_mutation_is_one_of_these() -> None:
-    source = Path(__file__).read_text("utf-8")
+    source = "".join(path.read_text("utf-8") for path in Path(__file__).parent.glob("test_*.py"))
     assert [name for name in MUTATIONS if f'"{name}"' not in source] == []
 
 
@@ -100,3 +111,20 @@ def test_a_miss_is_the_exit_code(capsys: pytest.CaptureFixture[str], monkeypatch
     assert "missed: runtime environment" in capsys.readouterr().out
     monkeypatch.setattr(environment, "TARGET_MIB", 10_000)
     assert main(["--only", "environment"]) == 0
+
+
+def test_a_store_that_cannot_be_had_is_left_out_and_said(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def nothing(*_: Any) -> list[Row]:
+        return []
+
+    monkeypatch.setattr("tests.bench.__main__.over", nothing)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("BATON_TEST_REQUIRE", raising=False)
+    assert main(["--store", "sqlite", "redis"]) == 0
+    assert "redis is left out: redis-server is not installed" in capsys.readouterr().out
+    assert main(["--store", "redis"]) == 1, "nothing was measured"
+    monkeypatch.setenv("BATON_TEST_REQUIRE", "all")
+    assert main(["--store", "sqlite", "redis"]) == 1
+    assert "not measured: redis" in capsys.readouterr().out

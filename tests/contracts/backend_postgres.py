@@ -14,6 +14,7 @@ from app.core.state import FOLD_VERSION
 from app.stores.bundle import Stores
 from app.stores.postgres.stores import open_postgres
 from tests.contracts.backend import GARBAGE, Footprint
+from tests.support.services.pgbouncer import PgBouncer
 from tests.support.services.postgres import PostgresDatabase, postgres
 
 
@@ -108,3 +109,34 @@ class PostgresBackend:
 
     def _column(self, statement: LiteralString, session: int | None) -> list[Any]:
         return [found for (found,) in self._shelf.connection.execute(statement, (session,))]
+
+
+@cache
+def pooled_shelf() -> Shelf:
+    """Gives this process's database for what goes through the pooler: it keeps connections, and with them plans."""
+    return Shelf(postgres().database())
+
+
+@cache
+def pooler() -> PgBouncer:
+    """Gives this process's pooler, with fewer connections to the server than its clients have to it."""
+    return PgBouncer(postgres())
+
+
+class PooledPostgresBackend(PostgresBackend):
+    """The same behind a transaction pooler, which is passed by for what it cannot carry."""
+
+    name = "postgres-pooled"
+
+    def place(self) -> Shelf:
+        return pooled_shelf()
+
+    def open(self, clock: Clock, *, fold_version: int = FOLD_VERSION) -> AbstractAsyncContextManager[Stores]:
+        database = self._shelf.database
+        return open_postgres(
+            pooler().url(database),
+            clock,
+            direct_url=database.url,
+            now=lambda: clock.now().timestamp(),
+            fold_version=fold_version,
+        )

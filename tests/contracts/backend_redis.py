@@ -15,7 +15,13 @@ from app.stores.bundle import Stores
 from app.stores.redis.layout import layout
 from app.stores.redis.stores import open_redis
 from tests.contracts.backend import GARBAGE, Footprint
-from tests.support.services.redis import running_cluster, shared_server
+from tests.support.services.redis import (
+    RedisSentinels,
+    RedisServer,
+    running_cluster,
+    running_sentinels,
+    shared_server,
+)
 
 
 class _AnyRedis(ABC):
@@ -62,20 +68,40 @@ class RedisBackend(_AnyRedis):
     name = "redis"
 
     def __init__(self) -> None:
-        server = shared_server()
+        server = self.server()
         self._numbers = (server.fresh(), server.fresh())
         clients: list[Any] = [Redis(port=server.port, db=number) for number in self._numbers]
-        super().__init__(server.url(self._numbers[0]), clients[0])
+        super().__init__(self.url(self._numbers[0]), clients[0])
         self._marked = clients[1]
         for client in clients:
             client.flushdb()
             finalize(self, _leave, client).atexit = False  # the server goes first then
+
+    def server(self) -> RedisServer:
+        """Gives where everything is."""
+        return shared_server()
+
+    def url(self, database: int) -> str:
+        """Gives the address that Baton takes."""
+        return self.server().url(database)
 
     def mark(self) -> None:
         _copy(self._here, self._marked, self._numbers[1])
 
     def rewind(self) -> None:
         _copy(self._marked, self._here, self._numbers[0])
+
+
+class RedisSentinelBackend(RedisBackend):
+    """The primary that a sentinel watches, with a replica."""
+
+    name = "redis-sentinel"
+
+    def server(self) -> RedisServer:
+        return _shared_sentinels().data[0]
+
+    def url(self, database: int) -> str:
+        return f"{_shared_sentinels().url}/{database}"
 
 
 class RedisClusterBackend(_AnyRedis):
@@ -107,6 +133,13 @@ def _shared_cluster() -> Any:
     stack = ExitStack()
     finalize(_shared_cluster, stack.close)
     return stack.enter_context(running_cluster())
+
+
+@cache
+def _shared_sentinels() -> RedisSentinels:
+    stack = ExitStack()
+    finalize(_shared_sentinels, stack.close)
+    return stack.enter_context(running_sentinels())
 
 
 @cache

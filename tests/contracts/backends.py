@@ -2,19 +2,22 @@
 
 from tests.contracts.backend import GARBAGE, Backend, Footprint
 from tests.contracts.backend_memory import MemoryBackend
-from tests.contracts.backend_postgres import PostgresBackend
-from tests.contracts.backend_redis import RedisBackend, RedisClusterBackend
+from tests.contracts.backend_postgres import PooledPostgresBackend, PostgresBackend
+from tests.contracts.backend_redis import RedisBackend, RedisClusterBackend, RedisSentinelBackend
 from tests.contracts.backend_sqlite import SqliteBackend
 
 __all__ = [
     "BACKENDS",
+    "DETOURS",
     "GARBAGE",
     "Backend",
     "Footprint",
     "MemoryBackend",
+    "PooledPostgresBackend",
     "PostgresBackend",
     "RedisBackend",
     "RedisClusterBackend",
+    "RedisSentinelBackend",
     "SqliteBackend",
 ]
 
@@ -25,4 +28,5 @@ BACKENDS: tuple[type[Backend], ...] = (
     RedisClusterBackend,
     PostgresBackend,
 )
-"""Every contract test runs once per backend."""
+DETOURS: tuple[type[Backend], ...] = (RedisSentinelBackend, PooledPostgresBackend)
+"""Other ways to the same stores. Every contract test runs once per backend and per detour, the state machine not."""

@@ -6,10 +6,10 @@ import pytest
 
 from app.stores.bundle import Stores
 from app.testing.clock import ManualClock
-from tests.contracts.backends import BACKENDS, Backend
+from tests.contracts.backends import BACKENDS, DETOURS, Backend
 
 
-@pytest.fixture(params=BACKENDS, ids=lambda kind: kind.name)
+@pytest.fixture(params=(*BACKENDS, *DETOURS), ids=lambda kind: kind.name)
 def backend(request: pytest.FixtureRequest) -> Backend:
     return request.param()
 

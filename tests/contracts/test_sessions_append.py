@@ -89,6 +89,27 @@ async def test_an_absent_session_is_not_found(stores: Stores) -> None:
         await stores.sessions.append(KEY, Position(Birth("b"), 1), [title("x")])
 
 
+@pytest.mark.parametrize("seq", [-1, 2**40])
+async def test_no_session_begins_elsewhere_than_at_its_beginning(stores: Stores, seq: int) -> None:
+    with pytest.raises(SessionNotFound):
+        await stores.sessions.append(KEY, replace(NEW, seq=seq), [CREATED])
+    with pytest.raises(SessionNotFound):
+        await stores.sessions.read(KEY)
+
+
+async def test_a_log_may_begin_without_a_record(stores: Stores) -> None:
+    assert await stores.sessions.append(KEY, NEW, []) == await stores.sessions.append(KEY, NEW, []) == ()
+    with pytest.raises(SessionExists):
+        await stores.sessions.append(KEY, replace(NEW, birth=Birth("other")), [])
+    log = await whole(stores, KEY)
+    assert (log.entries, log.head.seq, log.head.birth, log.state().messages) == ((), 0, "b", ())
+    (listed,) = await stores.sessions.list(KEY.tenant, KEY.user, None, None, 10)
+    assert (listed.key, listed.seq, listed.status) == (KEY, 0, "idle")
+    claimed = await begin(stores, KEY, birth="yet another")
+    assert types(claimed.log.entries) == ["session.created", "run.queued", "run.started"]
+    assert claimed.log.head.birth == "b"
+
+
 async def test_a_record_that_is_too_large_is_not_written(stores: Stores) -> None:
     claimed = await begin(stores, KEY)
     with pytest.raises(RecordTooLarge):

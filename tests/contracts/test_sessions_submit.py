@@ -5,10 +5,19 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
+from app.core.encoding import encode_record
 from app.core.errors import InvalidInput, QueueFull, RecordTooLarge, SessionBusy, SessionNotFound
 from app.core.ids import RunId
 from app.core.messages import Message, TextPart
-from app.core.records import Busy, InputWithdrawn, RunQueued, RunStarted, SessionCreated
+from app.core.records import (
+    MAX_RECORD_BYTES,
+    Busy,
+    InputSteered,
+    InputWithdrawn,
+    RunQueued,
+    RunStarted,
+    SessionCreated,
+)
 from app.stores.base import Attached, Claimed, Joined, Position, Queued, Release
 from app.stores.bundle import Stores
 from app.stores.head import MAX_QUEUE, MAX_STEERED, Claim, Claimant
@@ -146,6 +155,20 @@ async def test_an_input_that_is_too_large_writes_nothing(stores: Stores, backend
     with pytest.raises(SessionNotFound):
         await stores.sessions.read(KEY)
     assert backend.footprint(KEY).bodies == ()
+
+
+@pytest.mark.parametrize("policy", [Busy.ENQUEUE, Busy.STEER])
+async def test_an_input_may_be_as_large_as_a_record(stores: Stores, policy: Busy) -> None:
+    await begin(stores, KEY, "r1")
+    bare = ask("r2", "", policy=policy)
+    record = RunQueued(at=START, run_id=bare.run_id, input=bare.input)
+    if policy is Busy.STEER:
+        record = InputSteered(at=START, run_id=rid("r1"), input_id=bare.run_id, input=bare.input)
+    room = MAX_RECORD_BYTES - len(encode_record(record))
+    with pytest.raises(RecordTooLarge):
+        await stores.sessions.submit(KEY, ask("r2", "x" * (room + 1), policy=policy), None)
+    await stores.sessions.submit(KEY, ask("r2", "x" * room, policy=policy), None)
+    assert len((await whole(stores, KEY)).entries[-1].body) == MAX_RECORD_BYTES
 
 
 async def test_a_lost_reply_gives_the_claim_again(stores: Stores) -> None:

@@ -21,6 +21,7 @@ from multidict import CIMultiDictProxy
 from starlette.types import ASGIApp
 from yarl import URL
 
+from app.api.heads import BoundedHead
 from tests.support.contract import Contract
 from tests.support.sse import Event, events
 
@@ -33,7 +34,7 @@ CLOSE_SECONDS = 3.0
 async def serving(app: ASGIApp) -> AsyncGenerator[str, None]:
     """Gives the base URL of a uvicorn server on a free port of the loopback. Fails if a request outlives its client."""
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_config=None, access_log=False, http="httptools")
+    config = uvicorn.Config(app, log_config=None, access_log=False, http=BoundedHead)
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)

@@ -15,12 +15,12 @@ from app.core.ids import ANONYMOUS, AgentId, Incarnation, RandomIds, SessionId, 
 from app.core.keys import SessionKey
 from app.core.messages import TextPart
 from app.core.records import Busy
+from app.core.tasks import Tasks
 from app.engine.catalog import AgentCatalog
 from app.engine.engine import Engine
 from app.engine.lease import Timing
 from app.engine.membership import Shared
 from app.engine.services import Services
-from app.engine.tasks import Tasks
 from app.engine.views import Accepted, Invocation
 from app.llm.base import Model
 from app.stores.base import Replicas

@@ -13,6 +13,7 @@ from app.api.deps import (
     json_only,
     refuse_query,
 )
+from app.api.intake import IntakeRoute
 from app.api.openapi import PLACE_HEADERS, event_answer, json_answer, problems
 from app.api.schemas.requests import ChatRequest, RunRequest
 from app.api.schemas.results import RunResult
@@ -24,6 +25,7 @@ _result = json_answer(RunResult, "", PLACE_HEADERS)
 router = APIRouter(
     tags=["runs"],
     default_response_class=Response,
+    route_class=IntakeRoute,
     dependencies=[Depends(json_only), Depends(refuse_query)],
     responses={
         200: {**_events, "content": {**_events["content"], **_result["content"]}},

@@ -17,7 +17,7 @@ class RunResult(RunView, frozen=True, kw_only=True, omit_defaults=True):
 class Health(Struct, frozen=True, kw_only=True):
     """How this replica is."""
 
-    status: Literal["ok", "draining"]
+    status: Literal["ok", "draining", "cut_off"]
     version: str
 
 

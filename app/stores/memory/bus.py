@@ -1,11 +1,14 @@
 """The bus inside one process: messages reach their subscribers in the event loop's next turn, in order."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from app.core.keys import SessionKey
 from app.stores.bus import Live, OpenItems
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -14,16 +17,12 @@ class _Subscription(Generic[T]):
     """One subscriber. Nothing reaches it after `stop`, not even what was on its way."""
 
     def __init__(self, deliver: Callable[[T], None], stop: Callable[["_Subscription[T]"], None]) -> None:
-        self._deliver: Callable[[T], None] | None = deliver
+        self.deliver: Callable[[T], None] | None = deliver
         self._stop = stop
 
-    def receive(self, message: T) -> None:
-        if self._deliver is not None:
-            self._deliver(message)
-
     def stop(self) -> None:
-        if self._deliver is not None:
-            self._deliver = None
+        if self.deliver is not None:
+            self.deliver = None
             self._stop(self)
 
 
@@ -32,17 +31,23 @@ class _Post:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._sent: list[tuple[_Subscription[Any], Any]] = []
+        self._sent: list[tuple[tuple[_Subscription[Any], ...], Any]] = []
 
-    def send(self, subscription: _Subscription[T], message: T) -> None:
+    def send(self, subscriptions: tuple[_Subscription[T], ...], message: T) -> None:
+        """The message will reach those of them that have not stopped by then."""
         if not self._sent:
             self._loop.call_soon(self._deliver)
-        self._sent.append((subscription, message))
+        self._sent.append((subscriptions, message))
 
     def _deliver(self) -> None:
         sent, self._sent = self._sent, []
-        for subscription, message in sent:
-            subscription.receive(message)
+        for subscriptions, message in sent:
+            for subscription in subscriptions:
+                try:
+                    if subscription.deliver is not None:
+                        subscription.deliver(message)
+                except Exception:  # the others are to hear theirs
+                    log.exception("a subscriber failed")
 
 
 class MemoryBus:
@@ -50,7 +55,7 @@ class MemoryBus:
 
     def __init__(self) -> None:
         self._post = _Post()
-        self._followers: dict[SessionKey, list[_Subscription[Live]]] = {}
+        self._followers: dict[SessionKey, tuple[_Subscription[Live], ...]] = {}
         self._sleepers: list[_Subscription[None]] = []
         self._owners: dict[SessionKey, list[Callable[[], OpenItems]]] = {}
 
@@ -58,17 +63,20 @@ class MemoryBus:
         self, key: SessionKey, deliver: Callable[[Live], None], *, home: bool = False
     ) -> Callable[[], None]:
         subscription = _Subscription(deliver, lambda one: self._unfollow(key, one))
-        self._followers.setdefault(key, []).append(subscription)
+        self._followers[key] = (*self._followers.get(key, ()), subscription)
         return subscription.stop
 
     def _unfollow(self, key: SessionKey, subscription: _Subscription[Live]) -> None:
-        self._followers[key].remove(subscription)
-        if not self._followers[key]:
+        others = tuple(other for other in self._followers[key] if other is not subscription)
+        if others:
+            self._followers[key] = others
+        else:
             del self._followers[key]
 
     def publish(self, key: SessionKey, message: Live) -> None:
-        for subscription in self._followers.get(key, ()):
-            self._post.send(subscription, message)
+        followers = self._followers.get(key)
+        if followers is not None:
+            self._post.send(followers, message)
 
     async def on_wake(self, deliver: Callable[[], None]) -> Callable[[], None]:
         def ring(_: None) -> None:
@@ -79,8 +87,7 @@ class MemoryBus:
         return subscription.stop
 
     def wake(self) -> None:
-        for subscription in self._sleepers:
-            self._post.send(subscription, None)
+        self._post.send(tuple(self._sleepers), None)
 
     async def answer(self, key: SessionKey, owner: Callable[[], OpenItems]) -> Callable[[], None]:
         self._owners.setdefault(key, []).append(owner)

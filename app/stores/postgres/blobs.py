@@ -10,6 +10,9 @@ from app.stores.embedded.blobs import checked
 from app.stores.postgres.database import Database, Now
 from app.stores.postgres.text import stored
 
+LOOKS = 512
+"""How many blobs one call looks at; a named one that was looked at is left alone for as long as the grace."""
+
 
 class PostgresBlobs:
     """Bytes by tenant and SHA-256; the table `blob_names` says which sessions name them."""
@@ -30,5 +33,9 @@ class PostgresBlobs:
         return row["data"]
 
     async def collect(self, limit: int) -> int:
-        (row,) = await self._database.call("collect_blobs_v1", BLOB_GRACE_SECONDS, limit, self._now())
-        return row["collected"]
+        gone, looked = 0, LOOKS
+        while looked == LOOKS and gone < limit:
+            args = (BLOB_GRACE_SECONDS, LOOKS, limit - gone, self._now())
+            (row,) = await self._database.call("collect_blobs_v1", *args)
+            looked, gone = row["looked"], gone + row["collected"]
+        return gone

@@ -5,4 +5,4 @@ SELECT baton.put_blob_v1($1, $2, $3, $4);
 SELECT data FROM baton.get_blob_v1($1, $2) AS data;
 
 -- name: collect_blobs_v1
-SELECT baton.collect_blobs_v1($1, $2, $3) AS collected;
+SELECT looked, collected FROM baton.collect_blobs_v1($1, $2, $3, $4);

@@ -15,10 +15,10 @@ import asyncpg
 from asyncpg import Connection, Pool, Record
 from asyncpg.pool import PoolConnectionProxy
 
-from app.core.errors import StoreUnavailable
+from app.core.errors import StoreBusy, StoreUnavailable
 from app.stores.postgres.faults import FOREIGN, UNDONE, refusal, translate
 
-COMMAND_SECONDS = 15.0
+COMMAND_SECONDS = 5.0
 """How long a call may take; then it is cancelled, also in the database."""
 CONNECT_SECONDS = 5.0
 RELEASE_SECONDS = 1.0
@@ -50,6 +50,16 @@ class Database:
         self._wait = wait
         self._statements = statements()
 
+    @property
+    def size(self) -> int:
+        """Gives how many connections there may be."""
+        return self._pool.get_max_size()
+
+    @property
+    def in_use(self) -> int:
+        """Gives how many are at work."""
+        return self._pool.get_size() - self._pool.get_idle_size()
+
     async def call(self, function: str, *arguments: Any) -> list[Record]:
         """Gives the statement's rows, once what it wrote is committed; if it raises, see the error for what is known.
 
@@ -74,17 +84,15 @@ class Database:
         try:
             return await self._pool.acquire(timeout=self._wait)
         except TimeoutError as error:
-            raise StoreUnavailable(self._lack()) from error
+            raise self._lack() from error
         except FOREIGN as error:
             raise translate(error) from error
 
-    def _lack(self) -> str:
-        if self._pool.get_size() < self._pool.get_max_size():
-            return f"Postgres did not accept a connection within {self._wait:g} s"
-        return (
-            f"no free connection to Postgres after {self._wait:g} s; raise BATON_STORE_POOL "
-            f"({self._pool.get_max_size()}) or BATON_STORE_WAIT"
-        )
+    def _lack(self) -> StoreUnavailable:
+        if self._pool.get_size() < self.size:
+            return StoreUnavailable(f"Postgres did not accept a connection within {self._wait:g} s")
+        fix = f"raise BATON_STORE_POOL ({self.size}) or BATON_STORE_WAIT"
+        return StoreBusy(f"no free connection to Postgres after {self._wait:g} s; {fix}")
 
     async def _release(self, connection: Leased) -> None:
         """The connection is free again, or, if it cannot be used any more, cut: that is no failure of the call."""

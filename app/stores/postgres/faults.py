@@ -1,20 +1,24 @@
 """What Postgres and its driver raise, in Baton's words. A message never repeats an address: it may hold a password."""
 
 from asyncpg import (
+    CantChangeRuntimeParamError,
     CharacterNotInRepertoireError,
     DataCorruptedError,
     DeadlockDetectedError,
     DuplicatePreparedStatementError,
     IndexCorruptedError,
+    InsufficientPrivilegeError,
     InterfaceError,
     InternalClientError,
     InvalidAuthorizationSpecificationError,
     InvalidCatalogNameError,
+    InvalidParameterValueError,
     InvalidSchemaNameError,
     InvalidSQLStatementNameError,
     PostgresError,
     ReadOnlySQLTransactionError,
     SerializationError,
+    UndefinedObjectError,
     UndefinedTableError,
 )
 from asyncpg.exceptions import (
@@ -27,7 +31,15 @@ from asyncpg.exceptions import (
 
 from app.core.errors import BatonError, ConfigError, InvalidInput, StoreCorrupt, StoreUnavailable
 
-REFUSED = (InvalidAuthorizationSpecificationError, InvalidCatalogNameError, ValueError)
+REFUSED = (
+    InvalidAuthorizationSpecificationError,
+    InvalidCatalogNameError,
+    InsufficientPrivilegeError,
+    UndefinedObjectError,
+    InvalidParameterValueError,
+    CantChangeRuntimeParamError,
+    ValueError,
+)
 """The address itself is wrong: another attempt would fare no better."""
 
 UNDONE = (DeadlockDetectedError, SerializationError)
@@ -73,7 +85,8 @@ def refusal(error: Exception, variable: str) -> BatonError | None:
     if not isinstance(error, REFUSED):
         return None
     reason = _told(error) if isinstance(error, PostgresError) else "it is no address that the driver understands"
-    return ConfigError(f"{variable}: Postgres lets nobody in there ({reason}); mend the address, its role or password")
+    fix = "mend the address, its role, its password or its options"
+    return ConfigError(f"{variable}: Postgres lets nobody in there ({reason}); {fix}")
 
 
 def _is_lost(error: Exception) -> bool:

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from base64 import b64decode, b64encode
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -17,9 +17,9 @@ from asyncpg import Record
 from app.core.clock import Clock
 from app.core.errors import StoreUnavailable
 from app.core.ids import Incarnation
+from app.core.tasks import Tasks
 from app.stores.postgres.database import CONNECT_SECONDS, Database, statements
 from app.stores.postgres.faults import FOREIGN, translate
-from app.stores.relay.chores import Chores
 from app.stores.relay.wire import Post, Terms
 
 log = logging.getLogger(__name__)
@@ -62,9 +62,9 @@ class PostgresWire:
     ) -> AsyncGenerator[None, None]:
         lost = await self._connect(deliver)
         try:
-            async with Chores() as chores:
-                chores.start(self._mend_forever(lost, deliver, on_reconnect))
-                chores.start(self._try_forever())
+            async with Tasks() as tasks:
+                tasks.start(self._mend_forever(lost, deliver, on_reconnect))
+                tasks.start(self._try_forever())
                 yield
         finally:
             self._cut()
@@ -75,7 +75,8 @@ class PostgresWire:
 
         def heard(line: Any, process: int, channel: str, payload: object) -> None:
             if process != line.get_server_pid() and payload:
-                deliver(b64decode(str(payload)))
+                with suppress(ValueError):  # somebody else's notification
+                    deliver(b64decode(str(payload), validate=True))
 
         try:
             self._line = line = await asyncpg.connect(self._url, timeout=CONNECT_SECONDS, server_settings=SETTINGS)

@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from asyncpg import InsufficientPrivilegeError
 
-from app.core.errors import ConfigError
+from app.core.errors import ConfigError, StoreUnavailable
 from app.stores.postgres.database import Database
 from app.stores.postgres.faults import POOLED, UNMIGRATED
 from app.stores.postgres.listening import listening
@@ -76,7 +78,7 @@ async def check_direct(database: Database, url: str, direct_url: str | None) -> 
     """
     variable = "BATON_STORE_URL" if direct_url is None else "BATON_DATABASE_DIRECT_URL"
     heard: asyncio.Queue[str] = asyncio.Queue()
-    async with listening(direct_url or url, CHANNEL, heard.put_nowait, variable) as mark:
+    async with _heard_at(direct_url or url, heard.put_nowait, variable) as mark:
         try:
             await database.call("notify", CHANNEL, mark)
             async with asyncio.timeout(HEARD_SECONDS):
@@ -84,6 +86,17 @@ async def check_direct(database: Database, url: str, direct_url: str | None) -> 
                     pass
         except (TimeoutError, *POOLED):
             raise ConfigError(_deaf(direct_url)) from None
+
+
+@asynccontextmanager
+async def _heard_at(url: str, hear: Callable[[str], object], variable: str) -> AsyncGenerator[str, None]:
+    """What is notified is heard at that address. Raises ConfigError, also if nobody answers there."""
+    async with AsyncExitStack() as stack:
+        try:
+            mark = await stack.enter_async_context(listening(url, CHANNEL, hear, variable))
+        except StoreUnavailable as error:
+            raise ConfigError(f"{variable}: the database does not answer ({error}); start it, or mend it") from error
+        yield mark
 
 
 def _deaf(direct_url: str | None) -> str:

@@ -1,15 +1,14 @@
 """The Postgres backend, opened: one database that every replica shares."""
 
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from app.core.clock import Clock, SystemClock
 from app.core.ids import Ids, Incarnation, RandomIds
 from app.core.state import FOLD_VERSION
+from app.observability.connections import PoolFigures, RelayFigures
 from app.stores.base import Replicas
 from app.stores.bundle import Stores
-from app.stores.bus import Bus
 from app.stores.postgres.blobs import PostgresBlobs
 from app.stores.postgres.database import Database, Now, open_database
 from app.stores.postgres.heads import PostgresHeads
@@ -32,24 +31,29 @@ async def open_postgres(
     fold_version: int = FOLD_VERSION,
     pool: int = 16,
     wait: float = 5.0,
-    bus: Bus | None = None,
+    bus: RelayBus | None = None,
     ids: Ids | None = None,
 ) -> AsyncGenerator[Stores, None]:
     """Gives stores over that database. With a `direct_url`, `url` may lead through a transaction pooler.
 
-    What is live goes over `bus`, if there is one, else over the database's own NOTIFY.
+    What is live goes over `bus`, a Redis, if there is one, else over the database's own NOTIFY.
 
     `pool` bounds the connections, `wait` the seconds that a call waits for one. Raises ConfigError for a database that
     cannot be used as it is, StoreUnavailable for one that does not answer.
     """
-    time = now or _by_the_store
+    time, direct = now or _by_the_store, direct_url or url
+
+    def pulse() -> AbstractAsyncContextManager[Replicas]:
+        return open_pulse(direct, time)
+
     async with AsyncExitStack() as stack:
         opened = open_database(url, pool=pool, wait=wait, pooled=direct_url is not None)
         database = await stack.enter_async_context(opened)
         await check_direct(database, url, direct_url)
         await check(database)
+        carrier = "postgres" if bus is None else "redis"
         if bus is None:
-            bus = await stack.enter_async_context(_relay(database, direct_url or url, ids))
+            bus = await stack.enter_async_context(_relay(database, direct, ids))
         yield Stores(
             sessions=PostgresSessions(database, clock, fold_version, time),
             runs=PostgresRuns(database),
@@ -58,12 +62,13 @@ async def open_postgres(
             keyvalue=PostgresKeyValue(database),
             blobs=PostgresBlobs(database, time),
             bus=bus,
-            pulse=partial(open_pulse, direct_url or url, time),
+            pulse=pulse,
+            sources=(PoolFigures("postgres", database), RelayFigures(carrier, bus)),
         )
 
 
 @asynccontextmanager
-async def _relay(database: Database, url: str, ids: Ids | None) -> AsyncGenerator[Bus, None]:
+async def _relay(database: Database, url: str, ids: Ids | None) -> AsyncGenerator[RelayBus, None]:
     """Gives the bus, under an address of this process: incarnations come and go. The wire's pauses are real time."""
     me, clock = Incarnation((ids or RandomIds()).token()), SystemClock()
     bus = RelayBus(PostgresWire(url, me, clock), me, clock, PostgresParcels(database))

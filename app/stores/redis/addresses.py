@@ -29,6 +29,7 @@ _FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _SENTINEL_LOGIN = ("sentinel_username", "sentinel_password")
 _FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _PORT, _SENTINEL_PORT = 6379, 26379
+_FIX = "write redis://host:6379/0, rediss://…, redis+cluster://host:port,… or redis+sentinel://host:port,…/service"
 
 
 class Login(Struct, frozen=True):
@@ -54,27 +55,34 @@ class Address(Struct, frozen=True, kw_only=True):
     tls_options: tuple[tuple[str, str | bool], ...] = ()
 
 
-def parse(url: str) -> Address:
-    """Gives the address. Raises ConfigError, which repeats no password, for a URL that means none."""
+class _Meaningless(ValueError):
+    """The URL means no address; the text repeats nothing of it but an option's name."""
+
+
+def parse(url: str, variable: str = "BATON_STORE_URL") -> Address:
+    """Gives the address. Raises ConfigError, which names that variable and repeats no password, for any other URL."""
     try:
-        return _address(urlsplit(url))
-    except ValueError as error:
-        raise ConfigError(f"{error}; it must look like redis://host:6379/0") from error
+        return _address(urlsplit(url), url)
+    except _Meaningless as error:
+        raise ConfigError(f"{variable}: {error}; {_FIX}") from None
+    except ValueError:  # Python's own; its text repeats what may be a password
+        raise ConfigError(f"{variable}: it is no address of a Redis; {_FIX}") from None
 
 
-def _address(parts: SplitResult) -> Address:
+def _address(parts: SplitResult, url: str) -> Address:
     topology = _TOPOLOGIES.get(parts.scheme)
     if topology is None:
-        raise ValueError(f"its scheme must be one of {', '.join(_TOPOLOGIES)}")
-    if parts.fragment:
-        raise ValueError("it must have no #fragment; write # in a password as %23")
+        raise _Meaningless(f"its scheme must be one of {', '.join(_TOPOLOGIES)}")
+    if "@" in parts.path + parts.query or parts.fragment or any(map(str.isspace, url)):
+        raise _Meaningless("a password must spell @ as %40, / as %2F, ? as %3F, # as %23 and a space as %20")
     userinfo, _, places = parts.netloc.rpartition("@")
+    hosts = _hosts(places, topology)
     options = _options(parts.query, topology)
     service, db = _path(parts.path, topology)
     tls = {**options}.pop("tls", parts.scheme == "rediss")
     return Address(
         topology=topology,
-        hosts=_hosts(places, topology),
+        hosts=hosts,
         db=db,
         service=service,
         login=_login(userinfo),
@@ -97,16 +105,14 @@ def _hosts(places: str, topology: Topology) -> tuple[Host, ...]:
     default = _SENTINEL_PORT if topology == "sentinel" else _PORT
     hosts = tuple(_host(place, default) for place in places.split(","))
     if topology == "server" and len(hosts) > 1:
-        raise ValueError(
-            "it names several hosts; a cluster's scheme is redis+cluster, that of sentinels redis+sentinel"
-        )
+        raise _Meaningless("it names several hosts, which only a redis+cluster:// and a redis+sentinel:// have")
     return hosts
 
 
 def _host(place: str, default: int) -> Host:
     parts = urlsplit(f"//{place}")
     if not parts.hostname:
-        raise ValueError("it names no host")
+        raise _Meaningless("it is no address of a Redis, for it names no host")
     return parts.hostname, parts.port or default
 
 
@@ -115,12 +121,12 @@ def _path(path: str, topology: Topology) -> tuple[str, int]:
     pieces = [unquote(piece) for piece in path.split("/") if piece]
     service = pieces.pop(0) if topology == "sentinel" and pieces else ""
     if topology == "sentinel" and not service:
-        raise ValueError("it must name the service that the sentinels watch: redis+sentinel://host:26379/service")
+        raise _Meaningless("it needs the name of the service that the sentinels watch")
     if len(pieces) > 1 or (pieces and not (pieces[0].isascii() and pieces[0].isdigit())):
-        raise ValueError("its path must be the number of a database")
+        raise _Meaningless("its path must be a number, which is that of a database")
     db = int(pieces[0]) if pieces else 0
     if topology == "cluster" and db:
-        raise ValueError("a cluster has only database 0")
+        raise _Meaningless("a cluster has database 0 only")
     return service, db
 
 
@@ -134,8 +140,4 @@ def _option(name: str, value: str, topology: Topology) -> str | bool:
         return flag
     if value and (name in _FILES or (name in _SENTINEL_LOGIN and topology == "sentinel")):
         return value
-    raise ValueError(f"its option {name!r} is unknown there, or has no value that it may have")
-
-
-SCHEMES = tuple(_TOPOLOGIES)
-"""What a URL of Redis may begin with, before `://`."""
+    raise _Meaningless(f"its option {name!r} is unknown there, or has no value that it may have")

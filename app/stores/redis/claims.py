@@ -1,6 +1,6 @@
 """Claims that change hands without a commit: who gets what is ready, and what becomes of those of the dead."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -49,7 +49,10 @@ class RedisClaims:
         self._stamp = stamp
 
     async def candidates(self, claimant: Claimant, held: Collection[Nonce], limit: int) -> Candidates:
-        """Gives what the claimant may take, up to `limit` sessions of each tenant, without those it cannot run."""
+        """Gives what the claimant may take, without those it cannot run: its own, and up to `limit` that are ready.
+
+        A cluster gives up to `limit` of each partition.
+        """
         agents = {quote(agent, safe=""): True for agent in claimant.digests}
         asked = encode(Claiming(reader=claimant.reader, agents=agents, limit=limit))
         mine, theirs = await self._partitions.ask(
@@ -60,7 +63,7 @@ class RedisClaims:
         return Candidates(
             own=await self._with_heads(lost),
             ready=tuple(tuple(_oldest(waiting, limit)) for waiting in ready.values()),
-            running=await self._running(tuple(ready)),
+            running=await self._running() if ready else {},
         )
 
     async def _with_heads(self, sessions: Sequence[bytes]) -> tuple[Waiting, ...]:
@@ -69,13 +72,13 @@ class RedisClaims:
         heads = await self._heads.peek([_key(session) for session in sessions])
         return tuple(heads.items())
 
-    async def _running(self, tenants: Sequence[str]) -> Mapping[TenantId, int]:
-        """Gives how many sessions of each tenant have an owner."""
-        if not tenants:
-            return {}
-        (answers,) = await self._partitions.ask(("running", _RUNNING, tenants))
-        totals = [sum(counts) for counts in zip(*answers, strict=True)]
-        return {TenantId(unquote(tenant)): total for tenant, total in zip(tenants, totals, strict=True)}
+    async def _running(self) -> Mapping[TenantId, int]:
+        """Gives how many sessions of each tenant have an owner, if any has."""
+        (answers,) = await self._partitions.ask(("running", _RUNNING, ()))
+        totals: Counter[TenantId] = Counter()
+        for tenant, count in _pairs(joined(answers)):
+            totals[TenantId(unquote(tenant.decode()))] += count
+        return totals
 
     async def load(self, key: SessionKey) -> Log:
         """Gives the newest checkpoint and the whole tail. Raises SessionNotFound and StoreCorrupt."""
@@ -119,7 +122,7 @@ def _key(session: bytes) -> SessionKey:
     return SessionKey.decode(session.decode())
 
 
-def _pairs(texts: Sequence[Any]) -> Iterable[tuple[bytes, bytes]]:
+def _pairs(texts: Sequence[Any]) -> Iterable[tuple[bytes, Any]]:
     return zip(texts[::2], texts[1::2], strict=True)
 
 

@@ -16,7 +16,7 @@ from typing import assert_never
 from redis.asyncio.connection import Connection as Wire
 from redis.exceptions import NoScriptError, RedisError
 
-from app.core.errors import ConfigError, StoreUnavailable
+from app.core.errors import ConfigError, StoreBusy, StoreUnavailable
 from app.stores.redis.addresses import Address, Topology, parse
 from app.stores.redis.cluster import Cluster
 from app.stores.redis.dialing import Dialer
@@ -50,6 +50,8 @@ class Connection:
         self._routes = routes
         self._scripts = scripts
         self._pool = asyncio.Semaphore(pool)
+        self.size = pool
+        self.in_use = 0
         self._wait = wait
         self._timeout = timeout
 
@@ -100,6 +102,7 @@ class Connection:
         if not commands:
             return []
         await self._admit()
+        self.in_use += 1
         try:
             async with asyncio.timeout(self._timeout):
                 return await self._routes.exchange(commands)
@@ -109,6 +112,7 @@ class Connection:
         except Exception as error:
             raise translate(error) from error
         finally:
+            self.in_use -= 1
             self._pool.release()
 
     async def _admit(self) -> None:
@@ -120,7 +124,7 @@ class Connection:
                 await self._pool.acquire()
         except TimeoutError as error:
             advice = "raise BATON_STORE_POOL or add replicas"
-            raise StoreUnavailable(f"no free connection to Redis after {self._wait:g} s; {advice}") from error
+            raise StoreBusy(f"no free connection to Redis after {self._wait:g} s; {advice}") from error
 
 
 def _accepted(replies: list[Reply]) -> list[Reply]:
@@ -149,10 +153,7 @@ async def open_client(
 
     Raises ConfigError, which names the variable, for what cannot be used.
     """
-    try:
-        address = parse(url)
-    except ConfigError as error:
-        raise ConfigError(f"{variable} is not usable: {error}") from error
+    address = parse(url, variable)
     routes = _routes(address)
     connection = Connection(routes, load_scripts(), pool=pool, wait=wait, timeout=timeout)
     try:
@@ -181,15 +182,16 @@ async def _check(connection: Connection, topology: Topology, variable: str) -> N
     try:
         facts = _facts(await connection.command("INFO"))
     except (StoreUnavailable, RedisError) as error:
-        fix = f"start it, or change {variable}"
-        raise ConfigError(f"{variable} leads to no Redis that can be used; {fix} ({error})") from error
+        raise ConfigError(
+            f"{variable}: it leads to no Redis that can be used ({error}); start it, or mend it"
+        ) from error
     mode = facts.get("redis_mode", "standalone")
     if mode != ("cluster" if topology == "cluster" else "standalone"):
         scheme = {"cluster": "redis+cluster", "sentinel": "redis+sentinel"}.get(mode, "redis")
-        raise ConfigError(f"{variable} leads to a Redis in {mode} mode; its scheme is then {scheme}://")
+        raise ConfigError(f"{variable}: it leads to a Redis in {mode} mode; write {scheme}://…")
     version = facts["redis_version"]
     if tuple(int(number) for number in version.split(".")[:2]) < OLDEST_VERSION:
-        raise ConfigError(f"{variable} leads to Redis {version}; Baton needs 7.0 or newer")
+        raise ConfigError(f"{variable}: it leads to Redis {version}; use one that is 7.0 or newer")
     policy = facts.get("maxmemory_policy", KEEPING)
     if policy != KEEPING:
         log.warning("Redis may evict sessions; set its maxmemory-policy to %s", KEEPING, extra={"policy": policy})

@@ -64,7 +64,7 @@ def owned(tag: str, incarnation: Incarnation) -> str:
 
 
 def waiting(tag: str) -> str:
-    """Names the set of the tenants that have a ready session there."""
+    """Names the sorted set of the tenants that have a ready session there, by since when the oldest one is."""
     return f"{tag}waiting"
 
 

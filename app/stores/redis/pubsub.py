@@ -17,9 +17,9 @@ from redis.exceptions import RedisError
 from app.core.clock import Clock
 from app.core.errors import StoreUnavailable
 from app.core.ids import Incarnation
+from app.core.tasks import Tasks
 from app.stores.redis.connection import Connection
 from app.stores.redis.faults import translate
-from app.stores.relay.chores import Chores
 from app.stores.relay.wire import Post, Terms
 
 log = logging.getLogger(__name__)
@@ -52,9 +52,13 @@ class RedisWire:
     async def open(
         self, deliver: Callable[[bytes], None], on_reconnect: Callable[[], None]
     ) -> AsyncGenerator[None, None]:
-        async with Chores() as chores:
-            chores.start(self._listen_forever(await self._subscribe(), deliver, on_reconnect))
-            yield
+        line = await self._subscribe()
+        try:
+            async with Tasks() as tasks:
+                tasks.start(self._listen_forever(line, deliver, on_reconnect))
+                yield
+        finally:
+            await line.disconnect(nowait=True)  # a task that is cancelled at once never begins, and closes nothing
 
     def _channel(self, to: Incarnation | None) -> str:
         return f"baton:{self._db}:all" if to is None else f"baton:{self._db}:to:{to}"

@@ -1,15 +1,14 @@
 """The Redis backend, opened: one server, a cluster, or the primary that sentinels watch, as the URL says."""
 
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
-from functools import partial
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from app.core.clock import Clock, SystemClock
 from app.core.ids import Ids, Incarnation, RandomIds
 from app.core.state import FOLD_VERSION
+from app.observability.connections import PoolFigures, RelayFigures
 from app.stores.base import Replicas
 from app.stores.bundle import Stores
-from app.stores.bus import Bus
 from app.stores.redis.addresses import parse
 from app.stores.redis.blobs import RedisBlobs
 from app.stores.redis.clock import Stamp, stamp
@@ -41,6 +40,10 @@ async def open_redis(
     for `wait` seconds, then raises StoreUnavailable.
     """
     told = stamp(now)
+
+    def pulse() -> AbstractAsyncContextManager[Replicas]:
+        return open_pulse(url, told)
+
     async with open_client(url, pool=pool, wait=wait) as connection, _relay(url, connection, ids) as bus:
         yield Stores(
             sessions=RedisSessions(connection, clock, told, fold_version),
@@ -50,19 +53,20 @@ async def open_redis(
             keyvalue=RedisKeyValue(connection),
             blobs=RedisBlobs(connection, told),
             bus=bus,
-            pulse=partial(open_pulse, url, told),
+            pulse=pulse,
+            sources=(PoolFigures("redis", connection), RelayFigures("redis", bus)),
         )
 
 
 @asynccontextmanager
-async def open_bus(url: str, ids: Ids | None = None) -> AsyncGenerator[Bus, None]:
+async def open_bus(url: str, ids: Ids | None = None) -> AsyncGenerator[RelayBus, None]:
     """Gives a bus over that Redis, for a store that is elsewhere. Raises ConfigError if it cannot be used."""
     async with open_client(url, variable="BATON_BUS_URL") as connection, _relay(url, connection, ids) as bus:
         yield bus
 
 
 @asynccontextmanager
-async def _relay(url: str, connection: Connection, ids: Ids | None) -> AsyncGenerator[Bus, None]:
+async def _relay(url: str, connection: Connection, ids: Ids | None) -> AsyncGenerator[RelayBus, None]:
     """Gives the bus, under an address of this process: incarnations come and go. The wire's pauses are real time."""
     me, clock = Incarnation((ids or RandomIds()).token()), SystemClock()
     bus = RelayBus(RedisWire(connection, me, parse(url).db, clock), me, clock)

@@ -152,7 +152,7 @@ class Backlog:
     def _announce(self, announced: Announced, everybody: bool, now: float) -> None:
         size = _entries_size(announced)
         if size + OVERHEAD > self._room:
-            announced, size = Announced(announced.birth, announced.seq), 0
+            announced, size = Announced(announced.birth, announced.seq, is_cut=True), 0
         self._append(announced, everybody, now, size)
 
     def _unite(self, waiting: _Waiting, announced: Announced) -> None:
@@ -203,9 +203,11 @@ def _continues(last: Delta, delta: Delta) -> bool:
 
 def _united(one: Announced, other: Announced, room: int) -> Announced:
     """Gives an announcement of the newest seq, with the records of both if these fit and have no gap."""
-    both = Announced(one.birth, max(one.seq, other.seq), one.entries + other.entries)
+    both = Announced(one.birth, max(one.seq, other.seq), one.entries + other.entries, one.is_cut or other.is_cut)
     is_gapless = all(later.seq == earlier.seq + 1 for earlier, later in pairwise(both.entries))
-    return both if is_gapless and _entries_size(both) + OVERHEAD <= room else replace(both, entries=one.entries)
+    if is_gapless and _entries_size(both) + OVERHEAD <= room:
+        return both
+    return replace(both, entries=one.entries, is_cut=True)
 
 
 def _entries_size(announced: Announced) -> int:

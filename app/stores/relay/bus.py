@@ -15,9 +15,9 @@ from contextlib import asynccontextmanager
 from app.core.clock import Clock
 from app.core.ids import Incarnation
 from app.core.keys import SessionKey
+from app.core.tasks import Tasks
 from app.stores.bus import Announced, Delta, Live, OpenItems
 from app.stores.memory.bus import MemoryBus
-from app.stores.relay.chores import Chores
 from app.stores.relay.inbox import Inbox
 from app.stores.relay.interest import RENEW_SECONDS, Interest
 from app.stores.relay.letters import Address, Following, Waking, address_of
@@ -44,7 +44,7 @@ class RelayBus:
         self._clock = clock
         self._local = MemoryBus()
         self._presence = Presence()
-        self._chores = Chores()
+        self._tasks = Tasks()
         self._questions = Questions(incarnation, self.outbox)
         freight = Freight(parcels, self.outbox, self._questions) if parcels is not None else None
         self._inbox = Inbox(
@@ -55,18 +55,33 @@ class RelayBus:
             self.outbox,
             self._questions,
             freight,
-            self._chores,
+            self._tasks,
         )
         self._wakes_again = False
         self._rest: asyncio.TimerHandle | None = None
 
+    @property
+    def sent(self) -> int:
+        """Gives how many payloads were sent."""
+        return self.outbox.payloads
+
+    @property
+    def received(self) -> int:
+        """Gives how many payloads came in."""
+        return self._inbox.received
+
+    @property
+    def dropped(self) -> int:
+        """Gives how many deltas were dropped."""
+        return self.outbox.dropped
+
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None, None]:
         """Other replicas are heard, and hear us, while the body runs. Raises StoreUnavailable if the wire is down."""
-        async with self._chores as chores, self._wire.open(self._inbox.receive, self._inbox.restart):
+        async with self._tasks as tasks, self._wire.open(self._inbox.receive, self._inbox.restart):
             self._inbox.restart()
-            chores.start(self.outbox.drain())
-            chores.start(self._renew_forever())
+            tasks.start(self.outbox.drain())
+            tasks.start(self._renew_forever())
             yield
 
     async def subscribe(
@@ -89,6 +104,8 @@ class RelayBus:
 
     def publish(self, key: SessionKey, message: Live) -> None:
         self._local.publish(key, message)
+        if isinstance(message, Delta) and not self.interest:
+            return
         session = address_of(key)
         everybody = self._is_for_everybody(session, message)
         if everybody or session in self.interest:
@@ -145,6 +162,7 @@ class RelayBus:
             await self._clock.sleep(RENEW_SECONDS)
             self.interest.prune()
             self._inbox.renew()
+            await self.outbox.emptied()
 
     def _wake_others(self) -> None:
         self.outbox.tell(None, Waking())

@@ -1,12 +1,13 @@
 """The inbox: what the other replicas say, and what is done about it."""
 
+import logging
 from collections.abc import Iterator
 from typing import assert_never
 
 from app.core.ids import Incarnation
+from app.core.tasks import Tasks
 from app.stores.bus import OpenItems
 from app.stores.memory.bus import MemoryBus
-from app.stores.relay.chores import Chores
 from app.stores.relay.interest import Interest
 from app.stores.relay.letters import (
     ADDRESS_BYTES,
@@ -30,6 +31,8 @@ from app.stores.relay.parts import Assembly
 from app.stores.relay.presence import Presence
 from app.stores.relay.questions import PARCEL_BYTES, Freight, Questions
 
+log = logging.getLogger(__name__)
+
 
 class Inbox:
     """Reads payloads. What this program cannot read is as good as lost."""
@@ -43,7 +46,7 @@ class Inbox:
         outbox: Outbox,
         questions: Questions,
         freight: Freight | None,
-        chores: Chores,
+        tasks: Tasks,
     ) -> None:
         self._me = me
         self._local = local
@@ -52,15 +55,22 @@ class Inbox:
         self._outbox = outbox
         self._questions = questions
         self._freight = freight
-        self._chores = chores
+        self._tasks = tasks
         self._assembly = Assembly()
+        self.received = 0
+        """Payloads of others that could be read."""
 
     def receive(self, data: bytes) -> None:
         """The payload's letters have had their effect; one's own are ignored."""
         payload = unpack(data)
-        if payload is not None and payload.sender != self._me:
-            for letter in payload.letters:
+        if payload is None or payload.sender == self._me:
+            return
+        self.received += 1
+        for letter in payload.letters:
+            try:
                 self._read(payload.sender, letter)
+            except Exception:  # whoever listens must go on listening
+                log.exception("could not deal with a letter", extra={"sender": payload.sender})
 
     def restart(self) -> None:
         """Everybody is asked what they follow, and told what is followed here: any of it may have got lost."""
@@ -122,7 +132,7 @@ class Inbox:
                 if items is not None:
                     self._questions.settle(number, items)
                 elif self._freight is not None:
-                    self._chores.start(self._freight.collect(self._me, number))
+                    self._tasks.start(self._freight.collect(self._me, number))
             case _:
                 assert_never(letter)
 
@@ -136,7 +146,7 @@ class Inbox:
     def _send_answer(self, asker: Incarnation, number: int, items: OpenItems) -> None:
         data = encode(items)
         if self._freight is not None and len(data) > PARCEL_BYTES:
-            self._chores.start(self._freight.leave(asker, number, data))
+            self._tasks.start(self._freight.leave(asker, number, data))
         else:
             self._outbox.tell(asker, Answering(asker, number, items))
 

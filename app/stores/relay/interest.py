@@ -33,6 +33,10 @@ class Interest:
             if not followers:
                 self._until.pop(session, None)
 
+    def __bool__(self) -> bool:
+        """Says whether another replica follows anything, or did a moment ago."""
+        return bool(self._until)
+
     def __contains__(self, session: Address) -> bool:
         """Says whether another replica follows the session, or did a moment ago."""
         return session in self._until

@@ -55,6 +55,7 @@ class Announcing(Struct, frozen=True, array_like=True, tag="a"):
     birth: Birth
     seq: int
     records: tuple[tuple[int, bytes], ...] = ()
+    is_cut: bool = False
 
 
 class Vanishing(Struct, frozen=True, array_like=True, tag="v"):
@@ -141,6 +142,7 @@ class _PackedDeltas(Struct, frozen=True, array_like=True, tag="d"):
 
 encode = msgspec.msgpack.Encoder().encode
 _decode_payload = msgspec.msgpack.Decoder(Payload).decode
+_decode_packed = msgspec.msgpack.Decoder(_PackedPayload).decode
 _decode_letter = msgspec.msgpack.Decoder[Letter](Letter).decode
 _decode_items = msgspec.msgpack.Decoder(OpenItems).decode
 
@@ -157,14 +159,23 @@ def pack(sender: Incarnation, letters: Sequence[bytes]) -> bytes:
 
 
 def unpack(payload: bytes) -> Payload | None:
-    """Gives what the payload says, or None if it is another program's."""
+    """Gives what the payload says, without the letters that only newer programs know; None if it is no payload."""
     try:
         return _decode_payload(payload)
     except UNREADABLE:
+        return _unpack_known(payload)
+
+
+def _unpack_known(payload: bytes) -> Payload | None:
+    try:
+        packed = _decode_packed(payload)
+    except UNREADABLE:
         return None
+    letters = (unpack_letter(letter) for letter in packed.letters)
+    return Payload(packed.sender, tuple(letter for letter in letters if letter is not None))
 
 
-def unpack_letter(data: bytes) -> Letter | None:
+def unpack_letter(data: bytes | Raw) -> Letter | None:
     """Gives what a letter says that was divided, or None if it is another program's."""
     try:
         return _decode_letter(data)
@@ -196,8 +207,8 @@ def pack_deltas(session: Address, like: Delta, pieces: Sequence[bytes]) -> bytes
 def letter_of(session: Address, message: Announced | Gone | Nudge) -> LiveLetter:
     """Gives the letter that says the same."""
     match message:
-        case Announced(birth=birth, seq=seq, entries=entries):
-            return Announcing(session, birth, seq, tuple((entry.seq, entry.body) for entry in entries))
+        case Announced(birth=birth, seq=seq, entries=entries, is_cut=is_cut):
+            return Announcing(session, birth, seq, tuple((entry.seq, entry.body) for entry in entries), is_cut)
         case Gone(birth=birth):
             return Vanishing(session, birth)
         case Nudge(run_id=run_id):
@@ -211,8 +222,8 @@ def messages_of(letter: LiveLetter) -> Iterator[Live]:
     match letter:
         case Deltas():
             yield from _deltas_of(letter)
-        case Announcing(birth=birth, seq=seq, records=records):
-            yield Announced(birth, seq, _entries_of(records))
+        case Announcing(birth=birth, seq=seq, records=records, is_cut=is_cut):
+            yield Announced(birth, seq, _entries_of(records), is_cut)
         case Vanishing(birth=birth):
             yield Gone(birth)
         case Nudging(run_id=run_id):

@@ -48,6 +48,8 @@ class Outbox:
     def __init__(self, wire: Wire, sender: Incarnation, interest: Interest) -> None:
         self.dropped = 0
         """Deltas that were not sent, because the wire is too slow."""
+        self.payloads = 0
+        """Payloads that were sent."""
         self._wire = wire
         self._sender = sender
         self._interest = interest
@@ -60,6 +62,8 @@ class Outbox:
         self._filled = asyncio.Event()
         self._receipts: list[asyncio.Future[None]] = []
         self._works = True
+        self._is_turn_of_messages = False
+        """Whether messages go before letters: they take turns, lest many of these leave no room for those."""
 
     def publish(self, session: Address, message: Live, *, everybody: bool) -> None:
         """The message will be sent to those who follow the session when its turn comes, or to everybody."""
@@ -70,7 +74,7 @@ class Outbox:
         self._filled.set()
 
     def tell(self, to: Incarnation | None, letter: Letter) -> None:
-        """The letter will be sent, before all messages; it is lost if it is too large, or too much waits."""
+        """The letter will be sent, in turn with messages; it is lost if it is too large, or too much waits."""
         data = encode(letter)
         if len(data) > self._divider.largest or self._size > MAX_BYTES:
             return
@@ -110,8 +114,18 @@ class Outbox:
 
     def next(self, room: int) -> tuple[Destinations, bytes] | None:
         """Gives the next letter and its destinations, if there is one and it has at most `room` bytes."""
+        if self._is_turn_of_messages:
+            return self._next_message(room) or self._next_letter(room)
+        return self._next_letter(room) or self._next_message(room)
+
+    async def emptied(self) -> None:
+        """All letters that wait now were sent, or are lost."""
         if self._letters:
-            return self._next_letter(room)
+            last = self._letters[-1]
+            last.sent = last.sent or asyncio.get_running_loop().create_future()
+            await asyncio.wait([last.sent])
+
+    def _next_message(self, room: int) -> tuple[Destinations, bytes] | None:
         while self._backlogs:
             session, backlog = next(iter(self._backlogs.items()))
             destinations = self._destinations(session, backlog)
@@ -134,12 +148,17 @@ class Outbox:
         terms = self._wire.terms
         packed = pack_for_all if terms.shared else pack_for_each
         posts = packed(self._sender, self.next, self.room)
+        self._is_turn_of_messages = not self._is_turn_of_messages
         receipts, self._receipts = self._receipts, []
         try:
             if posts:
                 await self._wire.send(posts)
+                self.payloads += len(posts)
         except StoreUnavailable as error:
             self._note(error)
+            return FAILURE_SECONDS
+        except Exception:
+            log.exception("could not send; what was to be sent is lost")
             return FAILURE_SECONDS
         finally:
             for receipt in receipts:
@@ -159,16 +178,17 @@ class Outbox:
         self._filled.set()
 
     def _next_letter(self, room: int) -> tuple[Destinations, bytes] | None:
-        letter = self._letters[0]
-        if len(letter.data) > room:
+        if not self._letters or len(self._letters[0].data) > room:
             return None
-        self._letters.popleft()
+        letter = self._letters.popleft()
         self._size -= len(letter.data)
         if letter.sent is not None:
             self._receipts.append(letter.sent)
         return (letter.to,), letter.data
 
     def _destinations(self, session: Address, backlog: Backlog) -> Destinations:
+        if not backlog:  # all that waited was dropped
+            return ()
         return EVERYBODY if backlog.is_for_everybody else self._interest.of(session)
 
     def _turn(self, session: Address, backlog: Backlog) -> None:

@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from app.core.encoding import encode_record
 from app.core.ids import AgentId, RunId
 from app.core.records import (
     AnyRecord,
+    Busy,
     InputSteered,
     RunCancelRequested,
     RunFinished,
@@ -51,10 +53,14 @@ class Template(Struct, frozen=True, array_like=True):
     after: bytes
 
 
+NEVER = Template(b"", b"")
+"""A record that is not written."""
+
+
 class Draft(Struct, frozen=True, array_like=True):
     """An input as every record that it may become; the store writes those that its decision asks for.
 
-    `steered` and `cancel` lack the active run's id as JSON text.
+    `steered` and `cancel` lack the active run's id as JSON text; they are empty if the policy never asks for them.
     """
 
     created: bytes
@@ -77,17 +83,24 @@ def prepare(records: Sequence[AnyRecord]) -> list[Line]:
 
 
 def draft(submission: Submission, at: datetime) -> Draft:
-    """Gives what the input may become. Raises RecordTooLarge and InvalidInput."""
-    run, content = submission.run_id, submission.input
-    queued = RunQueued(at=at, run_id=run, input=content, policy=submission.policy, metadata=submission.metadata)
-    steered = InputSteered(at=at, run_id=RunId(_HOLE), input_id=run, input=content)
+    """Gives what the input may become by its policy. Raises RecordTooLarge and InvalidInput."""
+    run, policy = submission.run_id, submission.policy
+    queued = RunQueued(at=at, run_id=run, input=submission.input, policy=policy, metadata=submission.metadata)
     cancel = RunCancelRequested(at=at, run_id=RunId(_HOLE), reason=f"interrupted by {run}")
     return Draft(
         created=encode_record(SessionCreated(at=at, title=submission.title)),
         queued=encode_record(queued),
-        steered=_template(encode_record(steered)),
-        cancel=_template(encode_record(cancel)),
+        steered=_steered(submission, at) if policy is Busy.STEER else NEVER,
+        cancel=_template(encode_record(cancel)) if policy is Busy.INTERRUPT else NEVER,
     )
+
+
+def _steered(submission: Submission, at: datetime) -> Template:
+    """Gives the input as it joins a run. It must fit with that run's id in it, which is as long as its own."""
+    run = submission.run_id
+    joined = InputSteered(at=at, run_id=run, input_id=run, input=submission.input)
+    encode_record(joined)
+    return _template(encode_record(replace(joined, run_id=RunId(_HOLE))))
 
 
 def start(claimant: Claimant | None, agent: AgentId, at: datetime) -> Start | None:

@@ -42,7 +42,7 @@ class Claims(Protocol):
     """What a store must be able to do for `take`."""
 
     async def candidates(self, claimant: Claimant, held: Collection[Nonce], limit: int) -> Candidates:
-        """Gives what the claimant may take, up to `limit` sessions of each tenant, without those it cannot run."""
+        """Gives what the claimant may take, without those it cannot run; of ready ones at least the first `limit`."""
         ...
 
     async def load(self, key: SessionKey) -> Log:

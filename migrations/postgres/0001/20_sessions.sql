@@ -8,6 +8,9 @@
 -- than the row. Every row that is asked for can be found by one index, and by no other as cheaply even in the planner's
 -- eyes: its statistics are of another moment, and its plans are kept.
 --
+-- What is written again and again (heads, runs, checkpoints, requests) is vacuumed once a fiftieth of it is dead: by
+-- default that is a fifth, and until then every look for what is ready passes the dead places of its index.
+--
 -- Text that sorts or is compared is COLLATE "C", so that every database orders it by code points.
 
 -- But for its key and id, a row as JSON is a `Head`.
@@ -40,7 +43,7 @@ CREATE TABLE baton.sessions (
     ready_at double precision,
     last jsonb,
     CONSTRAINT sessions_by_digest UNIQUE (digest)
-) WITH (fillfactor = 80);
+) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02);
 CREATE INDEX sessions_by_age ON baton.sessions (tenant, usr, created_at, session);
 CREATE INDEX sessions_ready ON baton.sessions (tenant, ready_at, id) WHERE ready_at IS NOT NULL;
 CREATE INDEX sessions_owned ON baton.sessions (owner, id) INCLUDE (tenant) WHERE owner IS NOT NULL;
@@ -60,7 +63,7 @@ CREATE TABLE baton.checkpoints (
     version integer NOT NULL,
     body bytea NOT NULL,
     CONSTRAINT checkpoints_by_seq PRIMARY KEY (session, seq)
-);
+) WITH (autovacuum_vacuum_scale_factor = 0.02);
 
 CREATE TABLE baton.runs (
     tenant text COLLATE "C" NOT NULL,
@@ -71,7 +74,7 @@ CREATE TABLE baton.runs (
     stage text NOT NULL,
     joined text COLLATE "C",
     CONSTRAINT runs_by_id PRIMARY KEY (tenant, run_id)
-) WITH (fillfactor = 80);
+) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02);
 CREATE INDEX runs_by_session ON baton.runs (session);
 
 CREATE TABLE baton.requests (
@@ -83,7 +86,7 @@ CREATE TABLE baton.requests (
     seq bigint NOT NULL,
     at double precision NOT NULL,
     CONSTRAINT requests_by_key PRIMARY KEY (session, idempotency_key)
-);
+) WITH (autovacuum_vacuum_scale_factor = 0.02);
 
 CREATE TABLE baton.tombstones (
     digest text COLLATE "C" NOT NULL,

@@ -10,11 +10,24 @@ BEGIN
     FROM unnest(lines) WITH ORDINALITY AS line (kind, body, reader, run, title, status, input_id, place);
     PERFORM baton.index_runs(head, lines, before);
     IF cardinality(p_blobs) > 0 THEN
-        INSERT INTO baton.blob_names (session, sha256, tenant)
-        SELECT head.id, name, head.tenant FROM unnest(p_blobs) AS name
-        ON CONFLICT DO NOTHING;
+        PERFORM baton.name_blobs(head, p_blobs);
     END IF;
     PERFORM baton.save(head);
+END $$;
+
+-- The session names the blobs, which may come later. None of those that are there is collected meanwhile: whoever
+-- collects takes no blob that is locked, and asks for names once it has the lock. In one order, for the sake of others
+-- that lock several.
+CREATE FUNCTION baton.name_blobs(head baton.sessions, p_blobs text[]) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM baton.blobs AS b
+    WHERE b.tenant = head.tenant AND b.sha256 = ANY (p_blobs)
+    ORDER BY b.sha256
+    FOR KEY SHARE;
+    INSERT INTO baton.blob_names (session, sha256, tenant)
+    SELECT head.id, name, head.tenant FROM unnest(p_blobs) AS name
+    ON CONFLICT DO NOTHING;
 END $$;
 
 -- The row is the head.

@@ -34,24 +34,47 @@ BEGIN
 END
 $$;
 
--- Deletes blobs of every tenant that no log has named for so many seconds; gives how many. Runs as the tables' owner.
-CREATE FUNCTION baton.collect_blobs_v1(p_grace double precision, p_limit integer, p_now double precision) RETURNS bigint
+-- Looks at up to `p_looks` blobs of every tenant that nobody has touched for so many seconds. Of those that no log
+-- names, up to `p_limit` are gone; those that one names count as touched now, so that nobody looks at them for as long
+-- again. Runs as the tables' owner.
+--
+-- The names are asked for by statements of their own, after the locks are there: what a log that has just been written
+-- names is seen, and a log that is being written has its blobs locked (`baton.name_blobs`).
+CREATE FUNCTION baton.collect_blobs_v1(
+    p_grace double precision,
+    p_looks integer,
+    p_limit integer,
+    p_now double precision,
+    OUT looked bigint,
+    OUT collected bigint
+)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = baton, pg_temp
 AS $$
 DECLARE
-    oldest double precision := coalesce(p_now, extract(epoch FROM clock_timestamp())) - p_grace;
-    collected bigint;
+    at double precision := coalesce(p_now, extract(epoch FROM clock_timestamp()));
+    tenants text[];
+    hashes text[];
 BEGIN
-    WITH stale AS MATERIALIZED (
+    SELECT array_agg(stale.tenant), array_agg(stale.sha256), count(*) INTO tenants, hashes, looked
+    FROM (
         SELECT b.tenant, b.sha256 FROM baton.blobs AS b
-        WHERE b.touched_at <= oldest
-            AND NOT EXISTS (SELECT 1 FROM baton.blob_names AS n WHERE n.tenant = b.tenant AND n.sha256 = b.sha256)
+        WHERE b.touched_at <= at - p_grace
+        ORDER BY b.touched_at
+        LIMIT p_looks
+        FOR UPDATE SKIP LOCKED
+    ) AS stale;
+    UPDATE baton.blobs AS b SET touched_at = at
+    FROM unnest(tenants, hashes) AS stale (tenant, sha256)
+    WHERE b.tenant = stale.tenant AND b.sha256 = stale.sha256
+        AND EXISTS (SELECT 1 FROM baton.blob_names AS n WHERE n.tenant = b.tenant AND n.sha256 = b.sha256);
+    DELETE FROM baton.blobs AS b USING (
+        SELECT o.tenant, o.sha256
+        FROM unnest(tenants, hashes) AS o (tenant, sha256)
+        WHERE NOT EXISTS (SELECT 1 FROM baton.blob_names AS n WHERE n.tenant = o.tenant AND n.sha256 = o.sha256)
         LIMIT p_limit
-        FOR UPDATE OF b SKIP LOCKED
-    )
-    DELETE FROM baton.blobs AS b USING stale WHERE b.tenant = stale.tenant AND b.sha256 = stale.sha256;
+    ) AS stale
+    WHERE b.tenant = stale.tenant AND b.sha256 = stale.sha256;
     GET DIAGNOSTICS collected = ROW_COUNT;
-    RETURN collected;
 END
 $$;

@@ -23,6 +23,7 @@ def _lines(port: int, servers: Sequence[str]) -> list[str]:
         "  timeout check 1s",
         "  retries 2",
         "  option redispatch",
+        "  option http-no-delay",
         "  option httpchk GET /readyz",
         "frontend http",
         f"  bind 127.0.0.1:{port}",

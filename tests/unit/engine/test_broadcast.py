@@ -8,14 +8,18 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import StoreUnavailable
+from app.core.ids import item_id
 from app.core.keys import SessionKey
 from app.engine.broadcast import Broadcast
 from app.engine.channel import Channel
+from app.engine.frames import Cursor
+from app.engine.stream import Stream
+from app.stores.base import Position
 from app.stores.bundle import Stores
-from app.stores.bus import Live
+from app.stores.bus import Announced, Delta, Live
 from app.stores.memory.bus import MemoryBus
 from app.testing.clock import ManualClock
-from tests.contracts.scenes import key
+from tests.contracts.scenes import begin, finish, key, rid, title
 from tests.support.puppet import Puppet
 from tests.support.replica import WHO, replica
 from tests.support.viewer import Viewer
@@ -155,6 +159,32 @@ async def test_others_are_told_once_somebody_follows_who_is_not_at_home(broadcas
             assert bus.homes == [False]
 
 
+async def test_what_comes_late_of_a_run_that_is_over_is_not_shown_again(stores: Stores, bus: SlowBus) -> None:
+    """The client saw the run's end on another replica; on this one its last deltas are still to come."""
+    bus.answered.set()
+    claimed = await begin(stores, KEY)
+    before = claimed.log.head.seq
+    await finish(stores, KEY, claimed)
+    head = (await stores.sessions.read(KEY, 0)).head
+    broadcast = Broadcast(stores.sessions, stores.heads, bus, ManualClock())
+    async with broadcast.broadcasting():
+        await broadcast.prime(KEY, head.birth, before, head.epoch)
+        stream = Stream(broadcast, KEY, Cursor(head.seq, head.birth))
+        async with aclosing(stream.frames()) as frames, asyncio.timeout(5):
+            first = asyncio.ensure_future(anext(frames))
+            await spin()
+            for d in range(1, 6):
+                item = item_id(rid(), 0, 0)
+                bus.publish(KEY, Delta(head.birth, before, head.epoch, d, rid(), item, "text", d, "x"))
+            written = await stores.sessions.append(KEY, Position(head.birth, head.seq), [title("new")])
+            bus.publish(KEY, Announced(head.birth, head.seq + 1, written))
+            shown = await first
+            while b"state.patched" not in shown:
+                shown += await anext(frames)
+    assert b"event: delta" not in shown
+    assert b"event: reset" not in shown
+
+
 async def test_a_client_that_comes_back_asks_nobody_again(stores: Stores, tmp_path: Path) -> None:
     gates = [asyncio.Event() for _ in range(6)]
     model = Puppet([piece for gate in gates for piece in ("word ", gate)])
@@ -168,6 +198,7 @@ async def test_a_client_that_comes_back_asks_nobody_again(stores: Stores, tmp_pa
                 before = sum(map(len, seen.texts.values()))
                 while sum(map(len, seen.texts.values())) == before:
                     seen.feed(await anext(frames))
+            await spin()  # what the owner said it has shown has reached the ring, too
             gate.set()
         async for data in (await server.engine.follow_run(WHO, accepted.run_id, seen.last_id)).frames():
             seen.feed(data)

@@ -15,7 +15,7 @@ from app.engine.frames import Cursor
 from app.stores.base import Claimed, Position
 from app.stores.bundle import Stores
 from app.stores.bus import Announced, Delta, OpenItems, OpenText
-from tests.contracts.backends import MemoryBackend
+from tests.contracts.backend_memory import MemoryBackend
 from tests.contracts.scenes import answer, begin, key, rid, title
 from tests.support.sse import Event, parse_frame
 
@@ -122,9 +122,8 @@ async def test_deltas_in_order_are_passed_on(scene: Scene) -> None:
 async def test_a_lost_first_delta_is_noticed(scene: Scene) -> None:
     primed(scene).owner.answers = scene.opened(2)
     await scene.hear(scene.delta(2), scene.delta(3))
-    assert scene.names == ["gap", "item.snapshot", "delta"]
-    assert scene.shown()[0].data == {"epoch": scene.epoch, "from": 1, "to": 1}
-    assert scene.owner.gaps == 1
+    assert scene.names == ["item.snapshot", "delta"]
+    assert not scene.owner.gaps
 
 
 async def test_a_channel_that_comes_late_is_silent_about_what_was_before(scene: Scene) -> None:
@@ -144,6 +143,15 @@ async def test_a_channel_that_comes_late_but_to_the_first_delta_asks_nobody(scen
     assert not scene.owner.asked
 
 
+async def test_a_ring_that_began_later_does_not_continue_an_older_snapshot(scene: Scene) -> None:
+    scene.channel.begin(scene.birth, scene.seq, scene.epoch, 4)
+    ring = scene.channel.ring
+    found = [ring.begins_after(scene.epoch, d) for d in (3, 4, 5)]
+    assert found == [True, False, False]
+    assert ring.begins_after(scene.epoch - 1, 9)
+    assert not ring.begins_after(scene.epoch + 1, 0)
+
+
 async def test_deltas_must_follow_what_the_snapshot_said(scene: Scene) -> None:
     scene.channel.begin(scene.birth, scene.seq, scene.epoch, 2)
     scene.owner.answers = scene.opened(4)
@@ -155,7 +163,7 @@ async def test_deltas_must_follow_what_the_snapshot_said(scene: Scene) -> None:
 async def test_the_first_delta_of_a_new_epoch_may_not_be_lost_either(scene: Scene) -> None:
     primed(scene).owner.answers = scene.opened(2, epoch=scene.epoch + 1)
     await scene.hear(scene.delta(1), scene.delta(2, epoch=scene.epoch + 1))
-    assert scene.names == ["delta", "gap", "item.snapshot"]
+    assert scene.names == ["delta", "item.snapshot"]
 
 
 async def test_an_owner_that_does_not_answer_means_silence_until_it_does(scene: Scene) -> None:
@@ -199,6 +207,26 @@ async def test_replicas_may_order_a_record_and_a_delta_differently(scene: Scene,
         seen = scene.channel.ring.since(0)[:position]
         assert all(frame.seq <= seq for frame in seen if frame.is_record)
         assert all(frame.d <= d for frame in seen)
+
+
+async def test_a_record_says_nothing_of_text_that_its_owner_sent_before_it_knew_it(scene: Scene) -> None:
+    """Elsewhere the client may have seen the text before the record: the ring alone cannot say."""
+    primed(scene)
+    written = await scene.stores.sessions.append(KEY, Position(scene.birth, scene.seq), [title("new")])
+    place = Cursor(scene.seq + 1, scene.birth)
+    assert scene.channel.position_after(Cursor(scene.seq, scene.birth)) is not None
+    await scene.hear(Announced(scene.birth, scene.seq + 1, written))
+    assert scene.channel.position_after(place) is None
+    await scene.hear(scene.delta(1))
+    assert scene.channel.position_after(place) is None
+
+
+async def test_a_delta_that_comes_after_its_record_is_not_shown(scene: Scene) -> None:
+    late = scene.delta(2)
+    await primed(scene).hear(scene.delta(1))
+    entries = await scene.commit(1, "all of it")
+    await scene.hear(Announced(scene.birth, entries[-1].seq, tuple(entries)), late)
+    assert all(frame.seq < entries[-1].seq for frame in scene.channel.ring.since(0) if frame.d)
 
 
 async def test_a_cursor_within_merged_deltas_is_not_continued_from_the_ring(scene: Scene) -> None:

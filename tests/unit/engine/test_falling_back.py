@@ -12,7 +12,7 @@ from app.core.ids import SessionId
 from app.engine.stream import Stream
 from app.stores.bundle import Stores
 from app.stores.bus import Announced
-from tests.contracts.backends import MemoryBackend
+from tests.contracts.backend_memory import MemoryBackend
 from tests.support.puppet import Piece, Puppet
 from tests.support.replica import AGENT, WHO, Replica, key_of, replica
 from tests.support.viewer import Viewer

@@ -264,6 +264,23 @@ async def test_streams_of_followers_outlive_the_death_and_runners_do_not(wire: W
     assert seen.status == "completed"
 
 
+async def test_a_runner_whose_session_is_somebody_elses_is_stopped_before_its_heart_knows(
+    wire: Wire, tmp_path: Path
+) -> None:
+    """The look at the heads finds out that the claim is void, and what is under way is stopped."""
+    model = Puppet(["half", asyncio.Event()])
+    async with hanging(wire, model, tmp_path) as (server, stores), asyncio.timeout(SECONDS):
+        await server.say("one")
+        await model.began.wait()
+        await server.engine._worker.check_owned()
+        await turns()
+        assert server.engine._worker.free == 7
+        await die(server, stores)
+        await server.engine._worker.check_owned()
+        await until(lambda: server.engine._worker.free == 8)
+        assert server.membership.lease.is_valid
+
+
 @asynccontextmanager
 async def tenure(stores: Stores, lease: Lease, clock: ManualClock) -> AsyncGenerator[Tenure, None]:
     """Gives the tenure of a session that was just claimed."""

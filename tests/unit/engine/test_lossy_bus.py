@@ -63,8 +63,9 @@ async def test_lost_deltas_are_a_gap_and_then_the_item_whole(
     bus = LossyBus(lambda message: isinstance(message, Delta) and first <= message.d < first + count)
     seen = await watch(stores, bus, tmp_path)
     assert len(bus.lost) == count
-    assert seen.names.count("gap") == 1
-    assert seen.names[seen.names.index("gap") + 1] == "item.snapshot"
+    assert seen.names.count("gap") == (first > 1)
+    assert seen.names.count("item.snapshot") == 1
+    assert first == 1 or seen.names[seen.names.index("gap") + 1] == "item.snapshot"
     assert list(seen.closed.values()) == ["word " * 10]
 
 

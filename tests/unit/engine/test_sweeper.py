@@ -13,11 +13,11 @@ from app.core.errors import StoreUnavailable
 from app.core.ids import AgentId, Birth, Incarnation, Nonce, SessionId, TenantId, UserId
 from app.core.keys import SessionKey, new_run_id
 from app.core.messages import TextPart
+from app.core.tasks import Tasks
 from app.engine.heartbeat import Heartbeat
 from app.engine.lease import Lease, Timing
 from app.engine.sweeper import Sweeper
 from app.engine.takeover import bury_self
-from app.engine.tasks import Tasks
 from app.stores.base import Beat, Claimed, Replicas
 from app.stores.bundle import Stores
 from app.stores.head import Claimant, Submission

@@ -170,5 +170,6 @@ async def test_pools_and_buses_are_told_of() -> None:
     found = await scraped(PoolFigures("redis", Counts()), RelayFigures("redis", Counts()))
     assert found.of("baton_pool_connections_limit", backend="redis") == 16
     assert found.of("baton_pool_connections_in_use", backend="redis") == 3
-    counts = [found.of(f"baton_bus_messages_{what}_total", bus="redis") for what in ("sent", "received", "dropped")]
+    names = ("payloads_sent", "payloads_received", "deltas_dropped")
+    counts = [found.of(f"baton_bus_{name}_total", bus="redis") for name in names]
     assert counts == [5, 7, 2]

@@ -97,7 +97,7 @@ def test_every_port_is_metered_but_the_bus(clock: ManualClock, meter: StoreMeter
     stores = around(inner, meter)
     left = {name for name in Stores.__struct_fields__ if getattr(stores, name) is cast("Any", inner)}
     assert left == {"bus"}
-    assert set(PORTS) | {"bus", "pulse"} == set(Stores.__struct_fields__)
+    assert set(PORTS) | {"bus", "pulse", "sources"} == set(Stores.__struct_fields__)
 
 
 @pytest.mark.parametrize(("port", "method"), METHODS)

@@ -52,6 +52,7 @@ def test_an_empty_variable_is_unset(monkeypatch: pytest.MonkeyPatch, value: str)
         ("redis+cluster://a:1,b:2", RedisStore("redis+cluster://a:1,b:2")),
         ("redis+sentinel://a:1,b/main/3", RedisStore("redis+sentinel://a:1,b/main/3")),
         ("postgresql://u:p@h:5432/d", PostgresStore("postgresql://u:p@h:5432/d")),
+        ("postgresql://u@h1:1,h2:2/d", PostgresStore("postgresql://u@h1:1,h2:2/d")),
         ("postgresql:///d?host=/run/postgresql", PostgresStore("postgresql:///d?host=/run/postgresql")),
     ],
 )
@@ -79,20 +80,27 @@ def test_any_other_store_is_refused_and_its_password_not_shown(url: str) -> None
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("redis://u:secret@", "no address of a Redis"),
-        ("redis://h:secret", "no address of a Redis"),
-        ("redis://h1,h2/0", "several hosts"),
-        ("redis://h/first", "a number"),
-        ("redis+cluster://h:1/3", "database 0 only"),
-        ("redis+sentinel://:secret@h:1", "needs the name"),
         ("postgresql://u:secret@h", "no address of a PostgreSQL database"),
         ("postgresql://u:secret@h:port/d", "no address of a PostgreSQL database"),
+        ("postgresql://u:secret@h1,:1/d", "no address of a PostgreSQL database"),
+        ("postgresql://u:sec/secret@h/d", "no address of a PostgreSQL database"),
     ],
 )
 def test_an_address_that_leads_nowhere_is_refused_and_its_password_not_shown(url: str, reason: str) -> None:
     with pytest.raises(ConfigError, match=f"BATON_STORE_URL: .*{reason}.*; write ") as caught:
         load(BATON_STORE_URL=url)
     assert "secret" not in str(caught.value)
+
+
+def test_no_text_of_the_settings_shows_a_password() -> None:
+    postgres = load(
+        BATON_STORE_URL="postgresql://u:secret@h/d",
+        BATON_DATABASE_DIRECT_URL="postgresql://u:secret@h:1/d",
+        BATON_BUS_URL="redis://:secret@h",
+    )
+    redis = load(BATON_STORE_URL="redis://:secret@h")
+    for told in (postgres, redis):
+        assert "secret" not in f"{told} {told!r} {told.store} {told.store!r}"
 
 
 def test_a_database_may_have_a_direct_way_and_a_bus() -> None:

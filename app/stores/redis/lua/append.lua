@@ -9,7 +9,7 @@ local ask = cmsgpack.unpack(ARGV[1])
 local now = store_time(ask.now or '')
 local head, refusal = load_head(), nil
 
-if not head and ask.seq > 0 then return {'missing'} end
+if not head and ask.seq ~= 0 then return {'missing'} end
 if head and ask.seq == 0 then
   if head.birth ~= ask.birth then return {'exists'} end
   return {'repeated', entries(0, #ask.records)}

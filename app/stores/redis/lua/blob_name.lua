@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- The session names the blob, which may come later; or it has let go of the name it had. Touched now, either way.
 -- KEYS: names, ages. ARGV: session, 'held' or 'released', blob, now.
 -- include: clock

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- An aged blob is settled by what its sessions' own sets say of its names; gives whether it was there and is gone.
 --
 -- Nothing happens if it was touched since. Of the names that no session holds, one that was released is gone, and one
@@ -27,4 +28,4 @@ if redis.call('HLEN', KEYS[2]) > 0 then
   return 0
 end
 redis.call('ZREM', KEYS[3], ARGV[1])
-return redis.call('DEL', KEYS[1])
+return redis.call('UNLINK', KEYS[1])

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- The session is ready and its claim void, if its owner is still the dead incarnation. Gives 1, or 0.
 -- KEYS: the session's, the dead one's own. ARGV: the dead incarnation, now.
 -- include: clock

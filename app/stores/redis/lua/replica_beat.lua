@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- The incarnation has beaten now; gives 0, and changes nothing, if it was buried or forgotten.
 -- KEYS: live, buried, forgotten. ARGV: incarnation, now.
 -- include: clock

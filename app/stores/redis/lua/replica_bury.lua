@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- The incarnation is buried, if its newest beat has that count; gives whether it is.
 -- KEYS: live, buried. ARGV: incarnation, count.
 local incarnation = ARGV[1]

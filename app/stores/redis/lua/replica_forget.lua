@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- The incarnation is remembered only as one that may not beat, and that only for so long.
 -- KEYS: live, buried, forgotten. ARGV: incarnation, seconds, now.
 -- include: clock

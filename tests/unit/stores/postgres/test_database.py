@@ -218,6 +218,9 @@ async def test_trap_prepared_statements_behind_a_pooler(place: PostgresDatabase)
         ("postgresql://u:geheim@127.0.0.1:1/d?sslmode=nonsense", ConfigError),
         ("postgresql://u:geheim@{place}/nowhere", ConfigError),
         ("postgresql://nobody:geheim@{place}/postgres", ConfigError),
+        ("postgresql://postgres:geheim@{place}/postgres?nonsense=1", ConfigError),
+        ("postgresql://postgres:geheim@{place}/postgres?statement_timeout=nonsense", ConfigError),
+        ("postgresql://postgres:geheim@{place}/postgres?shared_buffers=1", ConfigError),
     ],
 )
 async def test_what_is_wrong_with_an_address_is_said_without_its_password(address: str, kind: type[BatonError]) -> None:

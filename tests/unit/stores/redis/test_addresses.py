@@ -1,6 +1,10 @@
+from re import escape
+from traceback import format_exception
+
 import pytest
 
 from app.core.errors import ConfigError
+from app.stores.addresses import REDIS_SCHEMES
 from app.stores.redis.addresses import Address, Login, parse
 
 SECRET = "s3cret"
@@ -72,12 +76,55 @@ def test_a_url_that_means_none_is_refused(url: str) -> None:
         parse(url)
 
 
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("redis://u:p@", "no address of a Redis"),
+        ("redis://h:port", "no address of a Redis"),
+        ("redis://h1,h2/0", "several hosts"),
+        ("redis://h/first", "a number"),
+        ("redis+cluster://h:1/3", "database 0 only"),
+        ("redis+sentinel://:p@h:1", "needs the name"),
+        ("redis://h?timeout=5", "'timeout' is unknown"),
+        ("redis://h/0 ", "a space as %20"),
+    ],
+)
+def test_a_refusal_names_the_variable_the_reason_and_the_fix(url: str, reason: str) -> None:
+    with pytest.raises(ConfigError, match=f"BATON_BUS_URL: .*{reason}.*; write "):
+        parse(url, "BATON_BUS_URL")
+
+
 @pytest.mark.parametrize("rest", ["h:port", "h/x", "a,b", "h?x=1", "h#x"])
 def test_no_error_repeats_a_password(rest: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse(f"redis://u:{SECRET}@{rest}")
-    assert SECRET not in str(caught.value)
-    assert SECRET not in str(caught.value.__cause__)
+    assert SECRET not in "".join(format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"redis://u:{SECRET}/x@h",
+        f"redis://u:x/{SECRET}@h",
+        f"redis://u:x?{SECRET}@h",
+        f"redis://:x?{SECRET}",
+        f"redis://u:x#{SECRET}@h",
+        f"redis://u:[{SECRET}]@h",
+        f"redis://u:{SECRET}\u2100@h",
+        f"redis://u:{SECRET}",
+    ],
+)
+def test_no_error_repeats_a_password_that_is_spelled_wrongly(url: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(url)
+    assert SECRET not in "".join(format_exception(caught.value))
+
+
+def test_the_settings_know_the_same_schemes() -> None:
+    for scheme in REDIS_SCHEMES:
+        assert parse(f"{scheme}://h{'/service' if 'sentinel' in scheme else ''}").hosts[0][0] == "h"
+    with pytest.raises(ConfigError, match=", ".join(map(escape, REDIS_SCHEMES))):
+        parse("http://h")
 
 
 def test_no_address_shows_a_password() -> None:

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from app.core.ids import Nonce
 from app.core.keys import SessionKey
 from app.stores.base import Release
 from app.stores.bundle import Stores
 from app.stores.redis.claims import RedisClaims
 from app.stores.redis.connection import Connection
+from app.stores.redis.layout import layout
 from app.stores.redis.sessions import RedisSessions
 from app.testing.clock import ManualClock
 from tests.contracts.backends import RedisBackend
@@ -21,8 +23,13 @@ DEAD = who("n1", "dead")
 
 
 @pytest.fixture
-async def stores() -> AsyncGenerator[Stores, None]:
-    async with RedisBackend().open(ManualClock()) as opened:
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+async def stores(clock: ManualClock) -> AsyncGenerator[Stores, None]:
+    async with RedisBackend().open(clock) as opened:
         yield opened
 
 
@@ -104,11 +111,39 @@ async def test_a_broken_head_holds_no_other_up(stores: Stores) -> None:
     assert taken.key == other
 
 
-async def test_of_each_tenant_no_more_than_the_limit_is_looked_at(stores: Stores) -> None:
-    for where in (*neighbours(KEY), *(key(f"o{number}", tenant="other") for number in range(20))):
+async def test_trap_a_look_gives_everything_that_waits(stores: Stores, clock: ManualClock) -> None:
+    """However many sessions wait, of however many tenants, a look gives no more than are wanted, the fairest first."""
+    await begin(stores, key("busy", tenant="t"))
+    for where in (*neighbours(KEY), *(key(f"o{n}", tenant=f"other{n % 3}") for n in range(20))):
         await wait_in_line(stores, where)
-    found = await claims_of(stores).candidates(who(), [], 3)
-    assert sorted(len(queue) for queue in found.ready) == [3, 3]
+        clock.advance(1.0)
+    found = await claims_of(stores).candidates(who("n2", "j"), [], 5)
+    assert {queue[0][0].tenant: len(queue) for queue in found.ready} == {"other0": 2, "other1": 1, "other2": 1, "t": 1}
+    assert found.running == {"t": 1}
+
+
+async def test_since_when_a_tenant_waits_is_said_of_its_oldest(stores: Stores, clock: ManualClock) -> None:
+    redis, waiting, where = claims_of(stores)._redis, layout(KEY).keys[8], neighbours(KEY)
+    first = clock.now().timestamp()
+    for one in where[:3]:
+        await wait_in_line(stores, one)
+        clock.advance(1.0)
+    for freed in range(3):
+        held = [Nonce(f"n{n}-0") for n in range(freed)]
+        assert float(await redis.command("ZSCORE", waiting, "t")) == first + freed
+        (taken,) = await stores.sessions.take(who(f"n{freed}"), 1, held)
+        assert taken.key == where[freed]
+    assert await redis.command("ZSCORE", waiting, "t") is None
+
+
+async def test_an_index_that_names_nothing_is_passed_over(stores: Stores) -> None:
+    other = neighbours(KEY)[0]
+    await wait_in_line(stores, other)
+    redis = claims_of(stores)._redis
+    await redis.command("ZADD", layout(KEY).keys[8], 0, "ghost")
+    await redis.command("ZADD", layout(KEY).keys[7], 0, "t/u/a/ghost")
+    (taken,) = await stores.sessions.take(who(), 5, [])
+    assert taken.key == other
 
 
 async def test_looking_in_vain_costs_one_round_trip(stores: Stores, exchanges: list[int]) -> None:

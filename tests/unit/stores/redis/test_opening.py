@@ -44,15 +44,15 @@ async def pretending(info: bytes) -> AsyncGenerator[str, None]:
 
 
 async def test_a_url_that_means_none_names_the_variable() -> None:
-    assert (await refusal("redis://h/x")).startswith("BATON_STORE_URL is not usable: its path must be")
-    with pytest.raises(ConfigError, match="BATON_BUS_URL"):
+    assert (await refusal("redis://h/x")).startswith("BATON_STORE_URL: its path must be")
+    with pytest.raises(ConfigError, match="BATON_BUS_URL: "):
         async with open_client("nonsense", variable="BATON_BUS_URL"):
             pass
 
 
 async def test_nobody_there_names_the_variable_and_the_reason() -> None:
     told = await refusal(f"redis://127.0.0.1:{free_port()}")
-    assert told.startswith("BATON_STORE_URL leads to no Redis that can be used; start it, or change")
+    assert told.startswith("BATON_STORE_URL: it leads to no Redis that can be used (")
     assert "Connect call failed" in told or "refused" in told
 
 
@@ -63,7 +63,7 @@ async def test_a_sentinel_is_not_a_server() -> None:
 
 async def test_an_old_server_is_refused() -> None:
     async with pretending(b"redis_version:6.2.14\r\nredis_mode:standalone\r\n") as url:
-        assert await refusal(url) == "BATON_STORE_URL leads to Redis 6.2.14; Baton needs 7.0 or newer"
+        assert await refusal(url) == "BATON_STORE_URL: it leads to Redis 6.2.14; use one that is 7.0 or newer"
     async with pretending(b"redis_version:10.1.0\r\n") as url, open_client(url):
         pass
 

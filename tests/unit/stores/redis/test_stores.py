@@ -48,3 +48,9 @@ async def test_closing_leaves_no_connection() -> None:
 @pytest.mark.parametrize("where", [key(), key("é/{x}", tenant=TenantId("a}b"))])
 def test_blobs_look_for_a_sessions_set_where_its_scripts_keep_it(where: SessionKey) -> None:
     assert session_blobs(where) in layout(where).keys
+
+
+async def test_open_stores_show_no_password() -> None:
+    with running(requirepass="s3cret") as server:
+        async with open_redis(f"redis://:s3cret@{server.place}/0", SystemClock()) as stores:
+            assert "s3cret" not in repr(stores)

@@ -146,7 +146,19 @@ def test_announcements_of_another_log_stay_apart() -> None:
 def test_records_that_do_not_fit_are_left_to_the_store() -> None:
     waiting = backlog()
     waiting.add(Announced(Birth("b"), 1, number([title("x" * ROOM)], 0)), 0.0, everybody=False)
-    assert list(messages(waiting)) == [Announced(Birth("b"), 1)]
+    assert list(messages(waiting)) == [Announced(Birth("b"), 1, is_cut=True)]
+
+
+@pytest.mark.parametrize("is_large", [True, False])
+def test_announcements_that_become_one_say_when_records_had_no_room(is_large: bool) -> None:
+    waiting = backlog()
+    for seq in (1, 2):
+        title_of = "x" * (ROOM * 2 // 3 if is_large else 9)
+        waiting.add(Announced(Birth("b"), seq, number([title(title_of)], seq - 1)), 1.0, everybody=False)
+    waiting.expire(2.0)
+    (announced,) = messages(waiting)
+    assert isinstance(announced, Announced)
+    assert (announced.seq, len(announced.entries), announced.is_cut) == (2, 1 if is_large else 2, is_large)
 
 
 @pytest.mark.parametrize("chars", [100, 2000])

@@ -9,8 +9,8 @@ import pytest
 
 from app.core.clock import SystemClock
 from app.core.errors import StoreUnavailable
-from app.core.ids import Incarnation
-from app.stores.bus import Nudge
+from app.core.ids import Birth, Incarnation
+from app.stores.bus import Delta, Nudge
 from app.stores.postgres.database import statements
 from app.stores.postgres.notify import PostgresWire
 from app.stores.redis.connection import open_client
@@ -18,7 +18,7 @@ from app.stores.redis.pubsub import RedisWire
 from app.stores.relay.letters import address_of
 from app.stores.relay.wire import Post
 from app.testing.clock import ManualClock
-from tests.contracts.scenes import key, rid
+from tests.contracts.scenes import item, key, rid
 from tests.contracts.test_bus import KEY, Mailbox, open_items, said
 from tests.support.services.postgres import postgres
 from tests.support.services.redis import running, running_cluster, running_sentinels
@@ -152,3 +152,18 @@ async def test_a_wire_that_fails_harms_nobody(air_relays: tuple[Relays, Air], mo
     one.bus.publish(key("any"), said(1))
     air_relays[1].reconnects[one.name]()
     await until(lambda: address_of(KEY) in other.bus.interest)
+
+
+async def test_a_wire_that_stood_still_costs_deltas_and_nothing_else(
+    air_relays: tuple[Relays, Air], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speaker, listener, box = await air_relays[0].start(), await air_relays[0].start(), Mailbox()
+    await listener.bus.subscribe(KEY, box.deliver)
+    await speaker.knows(KEY, listener)
+    late, fresh = (Delta(Birth("b"), 3, 1, d, rid(), item(), "text", d, "x") for d in (1, 2))
+    with monkeypatch.context() as still:
+        still.setattr("app.stores.relay.outbox.DELTA_SECONDS", -1.0)  # whatever waits has waited for too long
+        speaker.bus.publish(KEY, late)
+        await until(lambda: speaker.bus.outbox.dropped == 1)
+    speaker.bus.publish(KEY, fresh)
+    await box.until(lambda: box.letters == [fresh])

@@ -53,7 +53,7 @@ async def test_a_turn_that_nobody_follows_elsewhere_sends_nothing(relays: Relays
 
 
 async def test_only_who_follows_is_sent_to(relays: Relays) -> None:
-    runner, follower, other = [await relays.start() for _ in range(3)]
+    runner, follower, other = [await relays.start(ManualClock()) for _ in range(3)]
     box = Mailbox()
     await runner.bus.answer(KEY, open_items)
     await follower.bus.subscribe(KEY, box.deliver)

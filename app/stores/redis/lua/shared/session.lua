@@ -75,7 +75,7 @@ end
 
 -- Says whether a session of another tenant is ready in this partition.
 local function contended()
-  return redis.call('SCARD', WAITING) > redis.call('SISMEMBER', WAITING, TENANT)
+  return redis.call('ZCARD', WAITING) > (redis.call('ZSCORE', WAITING, TENANT) and 1 or 0)
 end
 
 local function file_owner(owner, nonce)
@@ -90,12 +90,13 @@ end
 
 local function file_ready(ready_at)
   redis.call('ZADD', READY, ready_at, SESSION)
-  redis.call('SADD', WAITING, TENANT)
+  redis.call('ZADD', WAITING, 'LT', ready_at, TENANT)
 end
 
 local function unfile_ready()
   redis.call('ZREM', READY, SESSION)
-  if redis.call('EXISTS', READY) == 0 then redis.call('SREM', WAITING, TENANT) end
+  local oldest = redis.call('ZRANGE', READY, 0, 0, 'WITHSCORES')[2]
+  if oldest then redis.call('ZADD', WAITING, oldest, TENANT) else redis.call('ZREM', WAITING, TENANT) end
 end
 
 -- The partition's indexes say of the session what its head says; `{}` stands for a head that is gone.
