@@ -73,9 +73,9 @@ class ModelStep:
         )
 
     async def _record(self, records: Sequence[AnyRecord], limits: Limits) -> None:
-        """The records replace what was shown."""
-        self._shown.close()
+        """The records replace what was shown, which is open until then: a follower may ask for it meanwhile."""
         await self._writer.settle(records, limits)
+        self._shown.close()
 
     async def _partial(self, call: ModelCall, seen: int) -> list[AnyRecord]:
         message = call.partial()
@@ -105,13 +105,13 @@ class ModelStep:
         if self._writer.run.breaks >= MAX_BREAKS:
             await self._fail(call, seen, error, limits)
             return
-        self._shown.close()
         await self._writer.resume("model_stream", limits)
+        self._shown.close()
 
     async def _fail(self, call: ModelCall, seen: int, error: BatonError, limits: Limits) -> None:
         partial = await self._partial(call, seen)
-        self._shown.close()
         await self._writer.fail(error, partial, limits)
+        self._shown.close()
 
 
 def _system(spec: AgentSpec, state: AgentState) -> str:

@@ -49,10 +49,11 @@ class ToolStep:
                         records = await batch.results()
                 except Interrupted:
                     return False
+                self._shown.flush()
+                await self._writer.settle(records, spec.limits, busy=batch.is_running)
                 for record in records:
                     if isinstance(record, ToolFinished):
                         self._shown.drop(record.item)
-                await self._writer.settle(records, spec.limits, busy=batch.is_running)
                 if batch.is_running and self._writer.run.cancelling:
                     return False
             await self._forget(batch)
