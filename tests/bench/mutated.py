@@ -98,12 +98,12 @@ def _busy_redis() -> AbstractContextManager[Any]:
 
 
 def _stutter() -> AbstractContextManager[Any]:
-    """The event loop stands still for 50 ms, again and again."""
+    """The event loop stands still for 100 ms, again and again."""
     due = [0.0]
 
     def stand_still(*_: Any) -> None:
         if time.monotonic() > due[0]:
-            time.sleep(0.05)
+            time.sleep(0.1)
             due[0] = time.monotonic() + 0.2
 
     return _before(Channel, "deliver", stand_still)

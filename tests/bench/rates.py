@@ -18,7 +18,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     """How much is measured."""
 
     rounds: int = 3
-    seconds: float = 0.6
+    seconds: float = 0.5
     clients: Sequence[int] = (50, 100)
 
 

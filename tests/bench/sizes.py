@@ -30,7 +30,7 @@ class Size(Struct, frozen=True, kw_only=True):
 FULL = Size(
     streaming=Streaming(rounds=5, paces=(20, 10, 0)),
     rates=Rates(rounds=3),
-    crowds=(Crowd(200, 200, ramp=0.8), Crowd(1000, 400, ramp=4.5)),
+    crowds=(Crowd(200, 200, ramp=0.6), Crowd(1000, 400, ramp=4.5)),
     counted=8,
     calls=200,
     turns=(100, 1000),
